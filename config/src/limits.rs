@@ -1,0 +1,70 @@
+//! Every bound of the system by name. A queue, cache or buffer anywhere in the code takes its bound from here.
+
+use std::time::Duration;
+
+/// Oldest unflushed picture a recorder may hold in memory; with the write itself it stays within the 2 s promise.
+pub const FLUSH_AGE_MAX: Duration = Duration::from_millis(1700);
+/// Bytes of one stream that make a flush due before its age does.
+pub const FLUSH_BYTES_MAX: usize = 1 << 20;
+/// A key frame flushes what is pending when at least this much is (keeps groups on GOP bounds).
+pub const FLUSH_AT_KEY_MIN: Duration = Duration::from_millis(1000);
+/// Longest fragment: a GOP that is longer is split here.
+pub const FRAGMENT_DURATION_MAX: Duration = Duration::from_secs(2);
+/// Nominal length of a segment on the wall clock.
+pub const SEGMENT_DURATION: Duration = Duration::from_secs(300);
+/// Hard size bound of a segment.
+pub const SEGMENT_BYTES_MAX: u64 = 512 << 20;
+/// How long past its time a segment waits for a key frame before it is cut all the same.
+pub const SEGMENT_KEY_WAIT_MAX: Duration = Duration::from_secs(20);
+/// Interval of `syncfs` per volume.
+pub const VOLUME_SYNC_INTERVAL: Duration = Duration::from_secs(2);
+/// Interval in which the writer thread of a volume looks at its streams.
+pub const VOLUME_SWEEP_INTERVAL: Duration = Duration::from_millis(100);
+/// Largest single access unit accepted from a camera.
+pub const ACCESS_UNIT_BYTES_MAX: usize = 16 << 20;
+/// Pictures older than this leave the live ring of a stream once recorded.
+pub const RING_DURATION_MAX: Duration = Duration::from_secs(4);
+/// Bytes that the rings of all streams may hold together while volumes stall; overridden by the configuration.
+pub const RING_BYTES_BUDGET_DEFAULT: usize = 1 << 30;
+/// Access units that a warm start sends at most.
+pub const WARM_START_UNITS_MAX: usize = 150;
+/// Live viewer: how far behind it may fall before it is moved to the next key frame.
+pub const VIEWER_LAG_MAX: Duration = Duration::from_millis(1000);
+/// Live subscriptions of one browser tab.
+pub const LIVE_SUBSCRIPTIONS_PER_SOCKET_MAX: usize = 64;
+/// Wall sockets of one node.
+pub const LIVE_SOCKETS_MAX: usize = 256;
+/// Watchdog: a session without an access unit for this long is stalled.
+pub const STALL_AFTER: Duration = Duration::from_secs(5);
+/// Time a session may take from connect to the first access unit.
+pub const OPEN_TIMEOUT: Duration = Duration::from_secs(10);
+/// Sessions that may be opening at once on a node.
+pub const OPENING_MAX: usize = 64;
+/// Connections that may be opening at once to one device address.
+pub const OPENING_PER_DEVICE_MAX: usize = 2;
+/// Shortest time between two attempts on one stream of one device.
+pub const RETRY_FLOOR: Duration = Duration::from_secs(1);
+/// First and largest back-off of an ordinary error (full jitter below it).
+pub const BACKOFF_ORDINARY: (Duration, Duration) = (Duration::from_secs(2), Duration::from_secs(30));
+/// First and largest back-off after a refused password: the slow lane.
+pub const BACKOFF_AUTH: (Duration, Duration) = (Duration::from_secs(30), Duration::from_secs(600));
+/// How long a sub-stream that nobody watches any more stays open.
+pub const SUB_STREAM_LINGER: Duration = Duration::from_secs(15);
+/// Camera or node clock jump that starts a new segment.
+pub const CLOCK_STEP_MIN: Duration = Duration::from_millis(500);
+/// Request head: bytes and time.
+pub const HTTP_HEAD_TIMEOUT: Duration = Duration::from_secs(10);
+/// TLS handshake time.
+pub const TLS_HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+/// Open HTTP connections of one node.
+pub const HTTP_CONNECTIONS_MAX: usize = 2048;
+/// Bytes of an ordinary request body.
+pub const HTTP_BODY_BYTES_MAX: usize = 1 << 20;
+/// Length of a log-in session without use, and in all.
+pub const SESSION_IDLE_MAX: Duration = Duration::from_secs(12 * 3600);
+/// Log-in attempts of one address within a minute.
+pub const LOGIN_ATTEMPTS_PER_MINUTE_MAX: u32 = 10;
+/// Rows of one page of an API listing.
+pub const PAGE_ROWS_MAX: usize = 1000;
+/// Bytes of one journal record.
+pub const JOURNAL_RECORD_BYTES_MAX: usize = 256 << 10;
