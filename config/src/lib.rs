@@ -1,5 +1,16 @@
 //! Words and bounds of Fengsui. This crate knows no socket and no disk beyond the configuration file.
 
+mod checked;
 pub mod clock;
+pub mod env;
+pub mod finding;
 pub mod ids;
 pub mod limits;
+mod load;
+pub mod secret;
+pub mod topology;
+
+pub use checked::{Config, NodeConfig, StorageConfig, VolumeConfig, WebConfig};
+pub use finding::{Finding, Refusal, Refusals, Warning};
+pub use secret::{Credentials, Secret};
+pub use topology::{Camera, StreamSource, Topology};

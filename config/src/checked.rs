@@ -1,0 +1,88 @@
+//! The configuration after every check: what the rest of the program works with.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use crate::env::Env;
+use crate::finding::{Refusals, Warning};
+use crate::ids::{NodeId, VolumeId};
+use crate::topology::Topology;
+
+/// A configuration that holds together.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Config {
+    /// This node.
+    pub node: NodeConfig,
+    /// How people and nodes reach it.
+    pub web: WebConfig,
+    /// Where footage goes.
+    pub storage: StorageConfig,
+    /// The tree of places and cameras.
+    pub topology: Topology,
+    /// Folder of the configuration file; relative paths started here.
+    pub base: PathBuf,
+}
+
+/// This node.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NodeConfig {
+    /// Its name.
+    pub id: NodeId,
+    /// Absolute folder of journal, catalogue and keys.
+    pub data: PathBuf,
+    /// Absolute path of the key that opens `enc:` secrets; outside the configuration, default `<data>/secret.key`.
+    pub secret_key: PathBuf,
+}
+
+/// How people and nodes reach the node.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WebConfig {
+    /// Plain HTTP; loopback addresses only.
+    pub listen: Vec<SocketAddr>,
+    /// HTTPS.
+    pub tls_listen: Vec<SocketAddr>,
+    /// PEM certificate chain, absolute; self-signed when absent.
+    pub certificate: Option<PathBuf>,
+    /// PEM private key, absolute; present exactly when `certificate` is.
+    pub key: Option<PathBuf>,
+    /// Names and addresses by which browsers reach the node (self-signed certificate, Origin check).
+    pub public_names: Vec<String>,
+}
+
+/// Where footage goes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StorageConfig {
+    /// The volumes, at least one, no two with one path.
+    pub volumes: Vec<VolumeConfig>,
+    /// Bytes that the rings of all streams may hold together while volumes stall.
+    pub ring_budget_bytes: usize,
+}
+
+/// One disk or folder that holds footage.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct VolumeConfig {
+    /// Its name.
+    pub id: VolumeId,
+    /// Absolute path.
+    pub path: PathBuf,
+    /// Free bytes below which nothing more is written to it.
+    pub reserve_bytes: u64,
+}
+
+impl Config {
+    /// Reads and checks a configuration file and all that it includes.
+    ///
+    /// # Errors
+    /// Every refusal at once, each with file, line, key, value and remedy.
+    pub fn load(path: &Path, env: &dyn Env) -> Result<(Self, Vec<Warning>), Refusals> {
+        crate::load::load(path, env)
+    }
+
+    /// Checks a configuration given as text; `path` says in which file findings are and where relative paths start.
+    ///
+    /// # Errors
+    /// As [`Config::load`].
+    pub fn parse(text: &str, path: &Path, env: &dyn Env) -> Result<(Self, Vec<Warning>), Refusals> {
+        crate::load::parse(text, path, env)
+    }
+}
