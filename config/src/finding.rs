@@ -50,6 +50,23 @@ pub struct Refusals {
     pub warnings: Vec<Warning>,
 }
 
+impl Refusals {
+    /// Puts the findings of each file in the order of its lines; files stay in the order in which they came up.
+    pub(crate) fn sort(&mut self) {
+        for findings in [&mut self.refusals, &mut self.warnings] {
+            let mut files: Vec<PathBuf> = Vec::new();
+            for finding in findings.iter() {
+                if !files.contains(&finding.file) {
+                    files.push(finding.file.clone());
+                }
+            }
+            findings.sort_by_key(|finding| {
+                (files.iter().position(|file| *file == finding.file), finding.line, finding.column)
+            });
+        }
+    }
+}
+
 impl fmt::Display for Refusals {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (n, refusal) in self.refusals.iter().enumerate() {

@@ -7,10 +7,12 @@ pub mod finding;
 pub mod ids;
 pub mod limits;
 mod load;
+pub mod sealed;
 pub mod secret;
 pub mod topology;
 
 pub use checked::{Config, NodeConfig, StorageConfig, VolumeConfig, WebConfig};
 pub use finding::{Finding, Refusal, Refusals, Warning};
+pub use load::secret_key_path;
 pub use secret::{Credentials, Secret};
 pub use topology::{Camera, StreamSource, Topology};

@@ -68,3 +68,23 @@ pub const LOGIN_ATTEMPTS_PER_MINUTE_MAX: u32 = 10;
 pub const PAGE_ROWS_MAX: usize = 1000;
 /// Bytes of one journal record.
 pub const JOURNAL_RECORD_BYTES_MAX: usize = 256 << 10;
+/// Bytes of one configuration or CSV file.
+pub const CONFIG_FILE_BYTES_MAX: u64 = 64 << 20;
+/// Files of one configuration, includes and all.
+pub const CONFIG_FILES_MAX: usize = 256;
+/// Characters of one text in the configuration.
+pub const CONFIG_TEXT_CHARS_MAX: usize = 2048;
+/// Characters of a name that is shown to people.
+pub const NAME_CHARS_MAX: usize = 128;
+/// Characters of a value that a finding repeats.
+pub const FINDING_VALUE_CHARS_MAX: usize = 120;
+/// Bytes of a file that holds one secret or a key.
+pub const SECRET_FILE_BYTES_MAX: u64 = 4096;
+/// Cameras of one node; far above a whole city, and a bound for a generated one.
+pub const CAMERAS_MAX: usize = 100_000;
+/// Free bytes of a volume below which nothing more is written to it; overridden by the configuration.
+pub const VOLUME_RESERVE_BYTES_DEFAULT: u64 = 2048 << 20;
+/// Bounds of the ring budget in MiB.
+pub const RING_BUDGET_MIB: (u64, u64) = (16, 4 << 20);
+/// Bounds of the reserve of a volume in MiB.
+pub const VOLUME_RESERVE_MIB: (u64, u64) = (0, 1 << 30);

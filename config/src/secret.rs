@@ -6,25 +6,40 @@ use zeroize::Zeroizing;
 
 /// A text that is never shown: `Debug` and `Display` print `***`, and its memory is wiped when it is dropped.
 #[derive(Clone)]
-pub struct Secret(Zeroizing<String>);
+pub struct Secret {
+    text: Zeroizing<String>,
+    reference: Option<Box<str>>,
+}
 
 impl Secret {
     /// Takes a text into keeping.
     #[must_use]
     pub fn new(text: String) -> Self {
-        Self(Zeroizing::new(text))
+        Self { text: Zeroizing::new(text), reference: None }
     }
+
+    /// Takes a text into keeping, with what the configuration says in its place.
+    pub(crate) fn referred(text: String, reference: &str) -> Self {
+        Self { text: Zeroizing::new(text), reference: Some(reference.into()) }
+    }
+
     /// The text itself, for the one place that must send it.
     #[must_use]
     pub fn expose(&self) -> &str {
-        &self.0
+        &self.text
+    }
+
+    /// What the configuration says in its place: `env:NAME`, `file:PATH` or `enc:...`, none of which gives it away.
+    #[must_use]
+    pub fn reference(&self) -> Option<&str> {
+        self.reference.as_deref()
     }
 }
 
 impl PartialEq for Secret {
     /// Used to find out whether a camera's configuration changed, never to check a password.
     fn eq(&self, other: &Self) -> bool {
-        *self.0 == *other.0
+        *self.text == *other.text
     }
 }
 

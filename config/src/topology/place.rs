@@ -78,6 +78,13 @@ impl PlaceKind {
             Self::KeyTarget => "key_target",
         }
     }
+
+    /// Whether a name or word speaks of a place of privacy (Order 799, Art. 8).
+    #[must_use]
+    pub fn sounds_private(text: &str) -> bool {
+        let text = text.to_lowercase();
+        PRIVACY_WORDS.iter().any(|privacy| text.contains(privacy))
+    }
 }
 
 impl fmt::Display for PlaceKind {
@@ -136,7 +143,7 @@ impl FromStr for PlaceKind {
         if let Some(kind) = Self::ALL.into_iter().find(|kind| kind.as_str() == word) {
             return Ok(kind);
         }
-        if PRIVACY_WORDS.iter().any(|privacy| word.contains(privacy)) {
+        if Self::sounds_private(&word) {
             return Err(PlaceRefused::Privacy);
         }
         Err(PlaceRefused::Unknown)

@@ -1,0 +1,330 @@
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use expect_test::{Expect, expect};
+
+use super::*;
+use crate::env::Env;
+use crate::topology::{CameraClass, Datum, PlaceKind, RecordPolicy, Transport};
+
+const GOOD: &str = include_str!("good.toml");
+
+fn env(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
+    pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+}
+
+fn check_text(text: &str) -> Result<(Config, Vec<Warning>), Refusals> {
+    Config::parse(text, Path::new("fengsui.toml"), &env(&[("CAMERA", "p4ss")]) as &dyn Env)
+}
+
+fn refusals(text: &str) -> String {
+    check_text(text).expect_err("refused").to_string()
+}
+
+fn warnings(text: &str) -> String {
+    let (_, warnings) = check_text(text).unwrap_or_else(|refusals| panic!("{refusals}"));
+    warnings.iter().map(|warning| format!("{warning}\n")).collect()
+}
+
+/// The good file with one text replaced; fails when the text is not there.
+fn with(old: &str, new: &str) -> String {
+    assert!(GOOD.contains(old), "{old} is in good.toml");
+    GOOD.replacen(old, new, 1)
+}
+
+fn refused(old: &str, new: &str, expected: Expect) {
+    expected.assert_eq(&refusals(&with(old, new)));
+}
+
+#[test]
+fn a_good_file_becomes_a_config() {
+    let (config, warnings) = check_text(GOOD).unwrap_or_else(|refusals| panic!("{refusals}"));
+    assert_eq!(warnings, Vec::new());
+    assert_eq!(config.node.id.as_str(), "centre");
+    assert!(config.node.data.is_absolute() && config.node.data.ends_with("data"));
+    assert_eq!(config.node.secret_key, config.node.data.join("secret.key"));
+    assert_eq!(config.web.listen, vec!["127.0.0.1:8080".parse().unwrap()]);
+    assert_eq!(config.web.tls_listen, vec!["0.0.0.0:8443".parse().unwrap()]);
+    assert_eq!(config.storage.ring_budget_bytes, 512 << 20);
+    assert_eq!(config.storage.volumes[0].reserve_bytes, 100 << 20);
+    assert_eq!(config.storage.volumes[1].reserve_bytes, 2048 << 20);
+    let cameras: Vec<_> = config.topology.cameras.values().collect();
+    assert_eq!(cameras.len(), 2);
+    assert_eq!(cameras[0].credentials.as_ref().unwrap().password.expose(), "p4ss");
+    assert_eq!(cameras[0].credentials.as_ref().unwrap().password.reference(), Some("env:CAMERA"));
+    assert_eq!(cameras[0].transport, Transport::Udp);
+    assert_eq!(cameras[0].dossier.installed.as_deref(), Some("2025-04-01"));
+    assert_eq!(cameras[0].position.unwrap().datum, Datum::Gcj02);
+    assert_eq!((cameras[1].class, cameras[1].record), (CameraClass::Key, RecordPolicy::Never));
+    assert!(cameras[0].enabled && !cameras[1].enabled);
+    let site = config.topology.sites.values().next().unwrap();
+    assert_eq!(site.kind, PlaceKind::Crossroad);
+}
+
+#[test]
+fn ten_faults_are_refused_at_once() {
+    expect![[r#"
+        fengsui.toml:2:6: node.id = "The Centre": is no short name; write 1 to 32 of a-z, 0-9 and '-'
+        fengsui.toml:6:11: web.listen = "0.0.0.0:8080": would speak plain HTTP beyond this machine; listen on 127.0.0.1 or [::1], or put the address under tls_listen
+        fengsui.toml:14:8: storage.volume.path = "footage": is the path of another volume (line 8); give each volume a folder of its own
+        fengsui.toml:27:14: station.sub_centre = "33080200002000000009": is no sub-centre known here; write the code of a [[sub_centre]] of this configuration
+        fengsui.toml:33:8: site.kind = "changing-room": is a place of privacy, where State Council Order 799, Art. 8 forbids cameras; remove the site and its cameras
+        fengsui.toml:39:8: camera.main = "http://192.0.2.1/main": is a http address; write rtsp://HOST[:PORT]/PATH or rtsps://...
+        fengsui.toml:42:8: camera.code = "33080200001320000001": is the code of a camera already (fengsui.toml:36); give it a code of its own
+        fengsui.toml:44:8: camera.site = "33080200002160000007": is no site known here; write the code of a [[site]] of this configuration
+        fengsui.toml:45:8: camera.main = "rtsp://***@192.0.2.2/main": holds a user name or password; take user name and password out of the address and use the keys user and password
+        fengsui.toml:47:12: camera.password = ***: is a password in plain text; write env:NAME, file:PATH, or the enc: line that `fengsui secret seal` prints"#]].assert_eq(&refusals(include_str!("ten_faults.toml")));
+}
+
+#[test]
+fn no_secret_is_ever_shown() {
+    let (config, _) = check_text(GOOD).unwrap();
+    assert!(!format!("{config:?}").contains("p4ss"));
+    let password = &config.topology.cameras.values().next().unwrap().credentials.as_ref().unwrap().password;
+    assert_eq!(format!("{password} {password:?}"), "*** ***");
+    let text = with("rtsp://192.0.2.1/main", "rtsp://admin:s3cret@192.0.2.1/main?password=s3cret&x=1")
+        .replacen("env:CAMERA", "s3cret", 1);
+    let shown = refusals(&text);
+    assert!(!shown.contains("s3cret"), "{shown}");
+    assert_eq!(check_text(&text).unwrap_err().refusals.len(), 2);
+}
+
+#[test]
+fn a_renamed_key_works_and_warns() {
+    let table = [Renamed { section: "camera", old: "address", new: "main" }];
+    let text = with("main = \"rtsp://192.0.2.1/main\"", "address = \"rtsp://192.0.2.1/main\"");
+    let env = env(&[("CAMERA", "p4ss")]);
+    let source = Source {
+        path: Path::new("fengsui.toml"),
+        text: Some(&text),
+        without: None,
+        extra: Vec::new(),
+        env: &env,
+    };
+    let (_, warnings) =
+        run(source, Findings::default(), &table).unwrap_or_else(|refusals| panic!("{refusals}"));
+    expect!["fengsui.toml:47:11: camera.address: has another name now; write main instead"]
+        .assert_eq(&warnings[0].to_string());
+}
+
+#[test]
+fn an_unknown_key_is_a_warning_with_the_nearest_name() {
+    expect![[r#"
+        fengsui.toml:67:10: camera.recrod: is no key known here; did you mean record?
+        fengsui.toml:68:7: camera.hue: is no key known here; remove it
+    "#]]
+    .assert_eq(&warnings(&with("record = \"never\"", "recrod = \"never\"\nhue = 3")));
+    expect![[r#"
+        fengsui.toml:70:3: camra: is no section known here; did you mean camera?
+    "#]]
+    .assert_eq(&warnings(&format!("{GOOD}\n[[camra]]\nx = 1\n")));
+}
+
+#[test]
+fn broken_toml_names_its_line_and_the_rest_is_checked_too() {
+    let text =
+        with("id = \"centre\"", "id = \"centre").replacen("kind = \"crossroad\"", "kind = \"bath\"", 1);
+    expect![[r#"
+        fengsui.toml:2:13: file: is no TOML: invalid basic string, expected `"`; write TOML 1.0
+        fengsui.toml:39:8: site.kind = "bath": is a place of privacy, where State Council Order 799, Art. 8 forbids cameras; remove the site and its cameras"#]].assert_eq(&refusals(&text));
+}
+
+#[test]
+fn each_value_has_its_refusal() {
+    refused(
+        "listen = [\"127.0.0.1:8080\"]",
+        "listen = [\"0.0.0.0:80\", 5]",
+        expect![[r#"
+            fengsui.toml:6:11: web.listen = "0.0.0.0:80": would speak plain HTTP beyond this machine; listen on 127.0.0.1 or [::1], or put the address under tls_listen
+            fengsui.toml:6:25: web.listen = 5: is a number; write a text in quotes"#]],
+    );
+    refused(
+        "path = \"footage2\"",
+        "path = \"./footage/../footage\"",
+        expect![[
+            r#"fengsui.toml:20:8: storage.volume.path = "./footage/../footage": is the path of another volume (line 13); give each volume a folder of its own"#
+        ]],
+    );
+    refused(
+        "path = \"footage2\"",
+        "path = \"footage/two\"",
+        expect![[
+            r#"fengsui.toml:20:8: storage.volume.path = "footage/two": overlaps the path of another volume (line 13); give each volume a folder of its own"#
+        ]],
+    );
+    refused(
+        "path = \"footage2\"",
+        "path = \".\"",
+        expect![[r#"
+        fengsui.toml:20:8: storage.volume.path = ".": overlaps the path of another volume (line 13); give each volume a folder of its own
+        fengsui.toml:20:8: storage.volume.path = ".": holds the folder of node.data; keep journal and catalogue apart from footage, so that a lost disk takes only one of them"#]],
+    );
+    refused(
+        "user = \"admin\"\n",
+        "",
+        expect!["fengsui.toml:43:1: camera.user: is missing; write both user and password, or none"],
+    );
+    refused(
+        "password = \"env:CAMERA\"\n",
+        "",
+        expect!["fengsui.toml:43:1: camera.password: is missing; write both user and password, or none"],
+    );
+    refused(
+        "env:CAMERA",
+        "env:OTHER",
+        expect![
+            "fengsui.toml:51:12: camera.password = ***: names the environment variable OTHER, which is not set; set it"
+        ],
+    );
+    refused(
+        "env:CAMERA",
+        "file:not-there",
+        expect![
+            "fengsui.toml:51:12: camera.password = ***: names the file not-there, which cannot be read: No such file or directory (os error 2); name a file that holds the password alone"
+        ],
+    );
+    refused(
+        "\"33080200001320000002\"",
+        "\"3308020000132000002\"",
+        expect![[
+            r#"fengsui.toml:62:8: camera.code = "3308020000132000002": has 19 characters; a national code has exactly 20 digits; write 8 digits of centre, 2 of industry, 3 of type, 1 of network, 6 of serial"#
+        ]],
+    );
+    refused(
+        "lat = 28.97",
+        "lat = 118.97",
+        expect![
+            "fengsui.toml:35:1: site.lat = 118.97: a latitude lies between -90 and 90 degrees; lat is north, lon is east: perhaps the two are swapped"
+        ],
+    );
+    refused(
+        "lon = 118.87\n",
+        "",
+        expect!["fengsui.toml:35:1: site.lon: is missing; write both lat and lon, or none"],
+    );
+    refused(
+        "installed = 2025-04-01",
+        "installed = \"1.4.2025\"",
+        expect![[r#"fengsui.toml:56:13: camera.installed = "1.4.2025": is no day; write YYYY-MM-DD"#]],
+    );
+    refused(
+        "azimuth_deg = 90",
+        "azimuth_deg = \"north\"",
+        expect![[
+            r#"fengsui.toml:58:15: camera.azimuth_deg = "north": is a text; write degrees between 0 and 360"#
+        ]],
+    );
+    refused(
+        "kind = \"crossroad\"",
+        "kind = \"changing_room\"",
+        expect![[
+            r#"fengsui.toml:39:8: site.kind = "changing_room": is a place of privacy, where State Council Order 799, Art. 8 forbids cameras; remove the site and its cameras"#
+        ]],
+    );
+    refused(
+        "kind = \"crossroad\"",
+        "kind = \"crosroad\"",
+        expect![[
+            r#"fengsui.toml:39:8: site.kind = "crosroad": is no kind of place known here; write one of: crossroad, road, checkpoint, square, park, school, hospital, transport, market, residential, village, government, waterside, key_target"#
+        ]],
+    );
+    refused(
+        "rtsp://192.0.2.1/main",
+        "http://192.0.2.1/main",
+        expect![[
+            r#"fengsui.toml:47:8: camera.main = "http://192.0.2.1/main": is a http address; write rtsp://HOST[:PORT]/PATH or rtsps://..."#
+        ]],
+    );
+    refused("[city]", "[city_of]", expect!["fengsui.toml:1: city: is missing; write a table [city]"]);
+    refused(
+        "ring_budget_mib = 512",
+        "ring_budget_mib = 1",
+        expect![
+            "fengsui.toml:11:19: storage.ring_budget_mib = 1: is out of bounds; write whole MiB between 16 and 4194304"
+        ],
+    );
+    refused(
+        "\"33080200001320000002\"",
+        "\"3.30802E+19\"",
+        expect![[
+            r#"fengsui.toml:62:8: camera.code = "3.30802E+19": has '.' at position 2; a national code has digits only; a spreadsheet has rounded it: format the column as text and enter the 20 digits again"#
+        ]],
+    );
+    refused(
+        "\"33080200001320000002\"",
+        "\"33080200001320000001\"",
+        expect![[
+            r#"fengsui.toml:62:8: camera.code = "33080200001320000001": is the code of a camera already (fengsui.toml:44); give it a code of its own"#
+        ]],
+    );
+    refused(
+        "\"33080200001320000002\"",
+        "\"33080200001180000001\"",
+        expect![[
+            r#"fengsui.toml:62:8: camera.code = "33080200001180000001": has type 118 in digits 11 to 13; a camera has type 131 or 132 (GB/T 28181 Annex E)"#
+        ]],
+    );
+}
+
+#[test]
+fn included_files_are_read_once_and_named_in_findings() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("fengsui.toml");
+    let (head, cameras) = GOOD.split_once("[[camera]]").unwrap();
+    std::fs::create_dir(folder.path().join("parts")).unwrap();
+    std::fs::write(folder.path().join("parts/cameras.toml"), format!("[[camera]]{cameras}")).unwrap();
+    std::fs::write(&path, format!("include = [\"parts/cameras.toml\"]\n{head}")).unwrap();
+    let env = env(&[("CAMERA", "p4ss")]);
+    let (config, warnings) = Config::load(&path, &env).unwrap_or_else(|refusals| panic!("{refusals}"));
+    assert_eq!((config.topology.cameras.len(), warnings.len()), (2, 0));
+    assert_eq!(config.base, folder.path());
+
+    let again =
+        "include = [\"parts/cameras.toml\", \"./parts/cameras.toml\", \"fengsui.toml\", \"none.toml\"]";
+    std::fs::write(&path, format!("{again}\n{head}")).unwrap();
+    let shown = Config::load(&path, &env).unwrap_err().to_string();
+    let shown = shown.replace(&*folder.path().to_string_lossy(), "DIR");
+    expect![[r#"
+        DIR/fengsui.toml:1:34: include = "./parts/cameras.toml": is included already; name each readable TOML file once, relative to this file
+        DIR/fengsui.toml:1:58: include = "fengsui.toml": is included already; name each readable TOML file once, relative to this file
+        DIR/fengsui.toml:1:74: include = "none.toml": cannot be read: No such file or directory (os error 2); name each readable TOML file once, relative to this file"#]].assert_eq(&shown);
+
+    std::fs::write(&path, format!("include = [\"parts/cameras.toml\"]\n{head}")).unwrap();
+    std::fs::write(folder.path().join("parts/cameras.toml"), "[[camera]]\ncode = \"1\"\n").unwrap();
+    let first = Config::load(&path, &env).unwrap_err().refusals.remove(0);
+    assert_eq!((first.file, first.line), (folder.path().join("parts/cameras.toml"), 1));
+}
+
+#[test]
+fn sealed_passwords_open_with_the_key_file_and_for_their_camera_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("fengsui.toml");
+    assert_eq!(secret_key_path(Path::new("fengsui.toml")).is_err(), true);
+    std::fs::write(&path, GOOD).unwrap();
+    let key_path = secret_key_path(&path).unwrap();
+    assert_eq!(key_path, folder.path().join("data/secret.key"));
+    let (key, made) = crate::sealed::SecretKey::load_or_create(&key_path).unwrap();
+    assert!(made);
+    let first = "33080200001320000001".parse().ok();
+    let second = "33080200001320000002".parse().ok();
+    let load = |sealed: &str| {
+        std::fs::write(&path, with("env:CAMERA", sealed)).unwrap();
+        Config::load(&path, &env(&[]))
+    };
+    for camera in [None, first] {
+        let (config, _) = load(&key.seal("p4ss", camera).unwrap()).unwrap();
+        let camera = config.topology.cameras.values().next().unwrap();
+        assert_eq!(camera.credentials.as_ref().unwrap().password.expose(), "p4ss");
+    }
+    let problem = |sealed: &str| load(sealed).unwrap_err().refusals.remove(0).problem;
+    let other = "cannot be opened: it was sealed with another key or for another camera, or it was changed";
+    assert_eq!(problem(&key.seal("p4ss", second).unwrap()), other);
+    assert_eq!(problem("enc:AAAA"), "cannot be opened: it is no sealed secret");
+    let sealed = key.seal("p4ss", None).unwrap();
+    std::fs::remove_file(&key_path).unwrap();
+    assert!(problem(&sealed).contains("secret.key cannot be read"), "{}", problem(&sealed));
+    crate::sealed::SecretKey::create(&key_path).unwrap();
+    assert_eq!(problem(&sealed), other);
+}
