@@ -50,6 +50,22 @@ pub const BACKOFF_ORDINARY: (Duration, Duration) = (Duration::from_secs(2), Dura
 pub const BACKOFF_AUTH: (Duration, Duration) = (Duration::from_secs(30), Duration::from_secs(600));
 /// How long a sub-stream that nobody watches any more stays open.
 pub const SUB_STREAM_LINGER: Duration = Duration::from_secs(15);
+/// How long after its last access unit a stalled session is closed and tried again.
+pub const STALL_CLOSE_AFTER: Duration = Duration::from_secs(10);
+/// How long pictures may come without any key frame before the stream is called one without key frames.
+pub const KEY_FRAME_WAIT_MAX: Duration = Duration::from_secs(20);
+/// Play without a fault after which earlier failures no longer lengthen the back-off.
+pub const SESSION_STABLE_AFTER: Duration = Duration::from_secs(10);
+/// Packets in a row that may be unusable (without one whole access unit between them) before a session is given up.
+pub const BAD_PACKETS_MAX: u32 = 50;
+/// Length of one failure sentence on the board, in characters.
+pub const FAILURE_DETAIL_CHARS_MAX: usize = 240;
+/// Time that goodbye messages (TEARDOWN) may take when ingest stops.
+pub const TEARDOWN_TIMEOUT: Duration = Duration::from_secs(2);
+/// Samples waiting between a GStreamer pipeline and its worker.
+pub const GST_SAMPLES_MAX: u32 = 100;
+/// Largest error by which a stream's node time may be corrected in a second, once settled: keeps times smooth.
+pub const CLOCK_SLEW_PER_SECOND_MAX: Duration = Duration::from_millis(10);
 /// Camera or node clock jump that starts a new segment.
 pub const CLOCK_STEP_MIN: Duration = Duration::from_millis(500);
 /// Request head: bytes and time.
