@@ -314,7 +314,8 @@ impl Reports {
             self.doubted = None;
             return false;
         }
-        let confirmed = self.doubted.is_some_and(|d| new.utc.since(d.at(new.raw, rate)).abs() <= REPORTS_AGREE_US);
+        let confirmed =
+            self.doubted.is_some_and(|d| new.utc.since(d.at(new.raw, rate)).abs() <= REPORTS_AGREE_US);
         if confirmed {
             self.accepted = Some(new);
             self.doubted = None;

@@ -101,7 +101,10 @@ fn a_refused_password_waits_in_the_slow_lane() {
         for _ in 0..12 {
             s.failed(now, FailureClass::Auth);
             let wait = s.retry_at().unwrap().since(now);
-            assert!(wait >= limits::BACKOFF_AUTH.0 / 2 && wait <= limits::BACKOFF_AUTH.1, "seed {seed}: {wait:?}");
+            assert!(
+                wait >= limits::BACKOFF_AUTH.0 / 2 && wait <= limits::BACKOFF_AUTH.1,
+                "seed {seed}: {wait:?}"
+            );
             longest = longest.max(wait);
             now = s.retry_at().unwrap();
             assert_eq!(s.tick(now), Ask::Admission);
@@ -243,11 +246,9 @@ proptest! {
         let mut s = Session::new(seed, None);
         let mut now = at(1);
         let mut attempts: Vec<MonoMicros> = Vec::new();
-        let mut seen = BTreeSet::new();
         for m in script {
             let before = s.state();
             let ask = step(&mut s, &mut now, m);
-            seen.insert(format!("{:?}", s.state()));
             if ask == Ask::Open {
                 if let Some(last) = attempts.last() {
                     prop_assert!(now.since(*last) >= limits::RETRY_FLOOR, "{last:?} then {now:?}");
