@@ -1,6 +1,7 @@
 //! Words and bounds of Fengsui. This crate knows no socket and no disk beyond the configuration file.
 
 mod checked;
+pub mod city;
 pub mod clock;
 pub mod env;
 pub mod finding;
@@ -9,7 +10,9 @@ pub mod limits;
 mod load;
 pub mod sealed;
 pub mod secret;
+pub mod table;
 pub mod topology;
+pub mod write;
 
 pub use checked::{Config, NodeConfig, StorageConfig, VolumeConfig, WebConfig};
 pub use finding::{Finding, Refusal, Refusals, Warning};

@@ -217,6 +217,14 @@ impl Section {
         format!("{}.{key}", self.kind)
     }
 
+    /// A text as written, before any check.
+    pub fn shown_text(&self, key: &str) -> Option<&str> {
+        match &self.cells.get(key)?.raw {
+            Raw::Text(text) | Raw::Loose(text) => Some(text),
+            _ => None,
+        }
+    }
+
     /// Takes a value out, whatever it is.
     pub fn take(&mut self, key: &'static str) -> Option<Cell> {
         self.asked.push(key);

@@ -301,7 +301,7 @@ fn included_files_are_read_once_and_named_in_findings() {
 fn sealed_passwords_open_with_the_key_file_and_for_their_camera_alone() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("fengsui.toml");
-    assert_eq!(secret_key_path(Path::new("fengsui.toml")).is_err(), true);
+    assert!(secret_key_path(&path).is_err(), "there is no file yet");
     std::fs::write(&path, GOOD).unwrap();
     let key_path = secret_key_path(&path).unwrap();
     assert_eq!(key_path, folder.path().join("data/secret.key"));

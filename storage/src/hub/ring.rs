@@ -151,7 +151,8 @@ impl Ring {
     }
 
     fn duration_of(&mut self, track: usize, pts: i64) -> u32 {
-        let (Some(last), Some(known)) = (self.last_pts.get_mut(track), self.last_duration.get_mut(track)) else {
+        let (Some(last), Some(known)) = (self.last_pts.get_mut(track), self.last_duration.get_mut(track))
+        else {
             return DURATION_DEFAULT;
         };
         if let Some(before) = last.replace(pts) {

@@ -29,7 +29,10 @@ pub struct StreamHub {
 
 impl fmt::Debug for StreamHub {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("StreamHub").field("key", &self.key).field("viewers", &self.viewers()).finish_non_exhaustive()
+        f.debug_struct("StreamHub")
+            .field("key", &self.key)
+            .field("viewers", &self.viewers())
+            .finish_non_exhaustive()
     }
 }
 
