@@ -1,14 +1,26 @@
 //! The fleet: brings the running set of streams to the configured set.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use fengsui_config::clock::Clock;
+use fengsui_config::ids::StreamKey;
+use fengsui_config::limits;
 use fengsui_storage::board::Board;
+use fengsui_storage::frame::GapReason;
 use fengsui_storage::hub::Hub;
+use parking_lot::Mutex;
 use serde::Serialize;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
 
-use crate::spec::CameraSpec;
+use crate::admission::Admission;
+use crate::runtime::{Pace, Runtime};
+use crate::source::{Opener, Openers};
+use crate::spec::{CameraSpec, StreamSpec};
+use crate::worker::{Command, Shared, Worker, boxed};
 
 /// How the tasks of ingest are run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,6 +52,8 @@ pub struct FleetOptions {
     pub hub: Arc<Hub>,
     /// Where states are shown.
     pub board: Arc<Board>,
+    /// How sessions are opened.
+    pub opener: Arc<dyn Opener>,
     /// How tasks are run.
     pub runtime: RuntimeOptions,
     /// Seed of all jitter.
@@ -51,7 +65,7 @@ impl FleetOptions {
     #[must_use]
     pub fn new(clock: Arc<dyn Clock>, hub: Arc<Hub>, board: Arc<Board>) -> Self {
         let seed = getrandom::u64().unwrap_or_else(|_| clock.utc().0.unsigned_abs());
-        Self { clock, hub, board, runtime: RuntimeOptions::default(), seed }
+        Self { clock, hub, board, opener: Openers::new(), runtime: RuntimeOptions::default(), seed }
     }
 }
 
@@ -66,9 +80,21 @@ pub struct FleetStats {
     pub opening: usize,
 }
 
-/// All camera streams of a node.
+/// All camera streams of a node. One session per stream, however many viewers.
 pub struct Fleet {
-    _options: FleetOptions,
+    shared: Arc<Shared>,
+    runtime: Runtime,
+    seed: u64,
+    members: Mutex<BTreeMap<StreamKey, Member>>,
+}
+
+/// A stream that runs or is just ending.
+struct Member {
+    /// `None` while it is only ending or disabled.
+    spec: Option<StreamSpec>,
+    command: watch::Sender<Command>,
+    done: JoinHandle<()>,
+    last_attempt: Arc<AtomicU64>,
 }
 
 impl Fleet {
@@ -77,23 +103,175 @@ impl Fleet {
     /// # Errors
     /// When the machine refuses a thread.
     pub fn start(options: FleetOptions) -> std::io::Result<Self> {
-        Ok(Self { _options: options })
+        let pace = Arc::new(Pace::default());
+        let runtime = Runtime::start(options.runtime, pace.clone())?;
+        let shared = Shared {
+            clock: options.clock,
+            hub: options.hub,
+            board: options.board,
+            opener: options.opener,
+            admission: Admission::new(),
+            pace,
+            panics: AtomicU64::new(0),
+        };
+        Ok(Self { shared: Arc::new(shared), runtime, seed: options.seed, members: Mutex::default() })
     }
 
     /// Brings the running set to `cameras`: starts what is new, stops what is gone, restarts what changed in address,
-    /// transport or credentials, and leaves everything else alone. Returns at once; the work goes on behind.
+    /// transport or credentials, and leaves everything else alone. Returns at once; the work goes on behind, and the
+    /// old session of a stream always ends before its new one begins. Of two cameras with one code the last counts.
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "the set becomes the fleet's; callers have no use for it afterwards"
+    )]
     pub fn apply(&self, cameras: Vec<CameraSpec>) {
-        drop(cameras);
+        let wanted: BTreeMap<StreamKey, StreamSpec> =
+            cameras.iter().flat_map(CameraSpec::streams).map(|s| (s.key, s)).collect();
+        let mut members = self.members.lock();
+        members.retain(|key, m| wanted.contains_key(key) || m.spec.is_some() || !m.done.is_finished());
+        for (key, member) in members.iter_mut().filter(|(key, _)| !wanted.contains_key(*key)) {
+            if member.spec.take().is_some() {
+                tracing::info!(stream = %key, "camera stream removed");
+                self.replace(member, None, *key);
+            }
+        }
+        for (key, spec) in wanted {
+            match members.get_mut(&key) {
+                Some(member) if member.spec.as_ref().is_some_and(|old| same_session(old, &spec)) => {
+                    member.command.send_if_modified(|c| {
+                        let now = Command::Run { always: spec.always };
+                        *c != now && {
+                            *c = now;
+                            true
+                        }
+                    });
+                    member.spec = Some(spec);
+                }
+                Some(member) => self.replace(member, Some(spec), key),
+                None => {
+                    let last_attempt = Arc::new(AtomicU64::new(0));
+                    members.insert(key, self.member(Some(spec), key, last_attempt, None));
+                }
+            }
+        }
+    }
+
+    /// Ends `member` and puts `spec` in its place, one after the other.
+    fn replace(&self, member: &mut Member, spec: Option<StreamSpec>, key: StreamKey) {
+        member.command.send_replace(Command::Leave(GapReason::Policy));
+        let (empty, _) = watch::channel(Command::Leave(GapReason::Policy));
+        let before = std::mem::replace(
+            member,
+            Member {
+                spec: None,
+                command: empty,
+                done: self.runtime.spawn(std::future::ready(())),
+                last_attempt: member.last_attempt.clone(),
+            },
+        );
+        *member = self.member(spec, key, before.last_attempt, Some(before.done));
+    }
+
+    /// A member whose task first waits for its predecessor. Without a spec it only clears the stream's traces.
+    fn member(
+        &self,
+        spec: Option<StreamSpec>,
+        key: StreamKey,
+        last_attempt: Arc<AtomicU64>,
+        before: Option<JoinHandle<()>>,
+    ) -> Member {
+        let always = spec.as_ref().is_some_and(|s| s.always);
+        let (command, told) = watch::channel(Command::Run { always });
+        let shared = self.shared.clone();
+        let seed = self.seed ^ stream_seed(key) ^ shared.clock.mono().0;
+        let (of_task, attempt) = (spec.clone(), last_attempt.clone());
+        let done = self.runtime.spawn(async move {
+            if let Some(before) = before {
+                // It was told to leave; a panic of it was counted where it happened.
+                let _ended = before.await;
+            }
+            match of_task {
+                Some(spec) if spec.enabled => supervise(shared, spec, told, seed, attempt).await,
+                Some(_disabled) => {
+                    let _idle = shared.board.place(key, shared.clock.utc());
+                    shared.hub.stream(key).end(GapReason::Policy);
+                }
+                None => {
+                    shared.hub.stream(key).end(GapReason::Policy);
+                    shared.board.remove(&key);
+                }
+            }
+        });
+        Member { spec, command, done, last_attempt }
     }
 
     /// Counters.
     #[must_use]
     pub fn stats(&self) -> FleetStats {
-        FleetStats::default()
+        let members = self.members.lock();
+        FleetStats {
+            streams: members.values().filter(|m| m.spec.as_ref().is_some_and(|s| s.enabled)).count(),
+            panics: self.shared.panics.load(Ordering::Relaxed),
+            opening: self.shared.admission.opening(),
+        }
     }
 
-    /// Stops every stream, says goodbye to the devices, and waits for both.
-    pub async fn stop(self) {
-        std::future::ready(()).await;
+    /// Stops every stream, says goodbye to the devices (at most `limits::TEARDOWN_TIMEOUT`), and waits for both.
+    pub async fn stop(mut self) {
+        let members = std::mem::take(self.members.get_mut());
+        for member in members.values() {
+            member.command.send_replace(Command::Leave(GapReason::NodeDown));
+        }
+        for (key, member) in members {
+            if let Err(e) = member.done.await
+                && e.is_panic()
+            {
+                tracing::error!(stream = %key, "the worker of a stream ended by a panic while stopping");
+            }
+        }
+        let opener = self.shared.opener.clone();
+        let goodbyes = self
+            .runtime
+            .spawn(async move { tokio::time::timeout(limits::TEARDOWN_TIMEOUT, opener.settle()).await });
+        if !matches!(goodbyes.await, Ok(Ok(()))) {
+            tracing::info!("not every device answered the goodbye in time");
+        }
+        let mut runtime = self.runtime;
+        // Joining a thread blocks; the thread has nothing left to do.
+        runtime.stop();
     }
+}
+
+/// Runs a worker; should one end by a panic outside of an attempt, a new one takes its place.
+async fn supervise(
+    shared: Arc<Shared>,
+    spec: StreamSpec,
+    told: watch::Receiver<Command>,
+    seed: u64,
+    last_attempt: Arc<AtomicU64>,
+) {
+    use futures::FutureExt;
+    loop {
+        let worker = Worker::new(shared.clone(), spec.clone(), told.clone(), seed, last_attempt.clone());
+        if std::panic::AssertUnwindSafe(boxed(worker)).catch_unwind().await.is_ok() {
+            return;
+        }
+        shared.panics.fetch_add(1, Ordering::Relaxed);
+        tracing::error!(stream = %spec.key, "the worker of a stream ended by a panic; it is started again");
+        shared.hub.stream(spec.key).end(GapReason::NodeDown);
+        tokio::time::sleep(limits::RETRY_FLOOR).await;
+    }
+}
+
+/// Nothing changed that needs a new session.
+fn same_session(old: &StreamSpec, new: &StreamSpec) -> bool {
+    old.target == new.target && old.enabled == new.enabled
+}
+
+/// Spreads the streams of one node over the jitter, whatever the node's seed.
+fn stream_seed(key: StreamKey) -> u64 {
+    use std::hash::{DefaultHasher, Hash, Hasher};
+    let mut hasher = DefaultHasher::new();
+    key.hash(&mut hasher);
+    hasher.finish()
 }

@@ -195,6 +195,9 @@ impl Session {
         if key {
             self.key_due = None;
             self.failure = None;
+        } else if self.failure == Some(FailureClass::Stalled) && self.key_due.is_none() {
+            // It speaks again, in the middle of a group of pictures whose key frame was there before.
+            self.failure = None;
         }
     }
 
