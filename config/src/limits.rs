@@ -104,3 +104,23 @@ pub const VOLUME_RESERVE_BYTES_DEFAULT: u64 = 2048 << 20;
 pub const RING_BUDGET_MIB: (u64, u64) = (16, 4 << 20);
 /// Bounds of the reserve of a volume in MiB.
 pub const VOLUME_RESERVE_MIB: (u64, u64) = (0, 1 << 30);
+/// Shorter absences are the seam between two segments, not a gap.
+pub const GAP_MIN: Duration = Duration::from_millis(500);
+/// Largest catalogue log that is read into memory at start.
+pub const CATALOGUE_BYTES_MAX: u64 = 8 << 30;
+/// Sign of life in the catalogue: what a crash leaves unexplained is at most this long.
+pub const CATALOGUE_ALIVE_INTERVAL: Duration = Duration::from_secs(2);
+/// Interval in which new rows reach the catalogue's log.
+pub const CATALOGUE_FLUSH_INTERVAL: Duration = Duration::from_secs(1);
+/// Records waiting for the journal's writer; whoever comes later waits.
+pub const JOURNAL_QUEUE_MAX: usize = 1024;
+/// Records that one journal sync may cover.
+pub const JOURNAL_GROUP_MAX: usize = 256;
+/// A journal file that is longer is followed by a new one.
+pub const JOURNAL_FILE_BYTES_MAX: u64 = 64 << 20;
+/// How often a volume that failed, filled up or is missing is tried again, and a good one measured.
+pub const VOLUME_PROBE_INTERVAL: Duration = Duration::from_secs(2);
+/// Files that a volume must still be able to create to be of use.
+pub const VOLUME_INODES_MIN: u64 = 1000;
+/// Files recovered by one volume between two looks at its streams.
+pub const RECOVERIES_PER_SWEEP_MAX: usize = 1;

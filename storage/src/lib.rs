@@ -1,10 +1,15 @@
 //! What outlives the moment: frames, hub, segments, catalogue, gaps, journal. No sockets, no RTSP, no HTTP.
 
 pub mod board;
+pub mod catalogue;
 pub mod error;
 pub mod frame;
 pub mod fs;
 pub mod fsck;
+pub mod gaps;
 pub mod hub;
+pub mod journal;
 pub mod playback;
+pub mod recorder;
 pub mod segment;
+pub mod volume;

@@ -8,6 +8,7 @@ use fengsui_config::limits;
 
 use super::{HubUnit, RingItem};
 use crate::frame::{AccessUnit, GapReason, StreamInfo, Track};
+use crate::segment::mux;
 
 /// What one place of the ring costs beside the coded bytes.
 const SLOT_BYTES: usize = 256;
@@ -84,6 +85,7 @@ pub(super) struct Ring {
     ends: u64,
     last_pts: [Option<i64>; 2],
     last_duration: [u32; 2],
+    decode_time: i64,
 }
 
 impl Ring {
@@ -102,6 +104,7 @@ impl Ring {
             ends: 0,
             last_pts: [None; 2],
             last_duration: [DURATION_DEFAULT, 1024],
+            decode_time: i64::MIN,
         }
     }
 
@@ -123,6 +126,7 @@ impl Ring {
         self.edge = Edge::Running(info.clone());
         self.group = None;
         self.last_pts = [None; 2];
+        self.decode_time = i64::MIN;
         self.append(Slot::Begin(info));
         self.evict(false);
     }
@@ -135,10 +139,12 @@ impl Ring {
         let duration = self.duration_of(track, unit.pts);
         self.newest = unit.arrived;
         let picture = self.next_picture;
+        let mut decode_time = mux::utc_ticks(unit.utc);
         if unit.track == Track::Video {
             self.next_picture += 1;
+            decode_time = mux::next_decode_time(&mut self.decode_time, &unit);
         }
-        let unit = Arc::new(HubUnit::new(self.next_seq, info, unit, duration));
+        let unit = Arc::new(HubUnit::new(self.next_seq, info, unit, duration, decode_time));
         self.next_seq += 1;
         if unit.starts_picture_group() {
             self.group = Some((self.head(), 0));

@@ -1,0 +1,157 @@
+//! Questions to the catalogue. Memory only.
+
+use fengsui_config::clock::UtcMicros;
+use fengsui_config::ids::StreamKey;
+use serde::Serialize;
+
+use super::index::{Index, Open, StreamRows};
+use super::log::Packed;
+use super::{Catalogue, Span, seam_us};
+use crate::frame::GapReason;
+use crate::gaps::{Interval, timeline};
+use crate::segment::{SegmentFlags, SegmentRow};
+
+/// What is stored of a stream in all.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct Summary {
+    /// Start of the oldest footage.
+    pub first: Option<UtcMicros>,
+    /// End of the newest footage.
+    pub last: Option<UtcMicros>,
+    /// Closed segments.
+    pub segments: usize,
+    /// Bytes of closed and open segments.
+    pub bytes: u64,
+    /// The gap that is not over, and since when.
+    pub gap: Option<(GapReason, UtcMicros)>,
+}
+
+impl Catalogue {
+    /// The timeline of a stream within `from <= t < to`: footage and gaps in order, without overlap. What is in
+    /// neither was not due, or lies in the future.
+    #[must_use]
+    pub fn spans(&self, key: StreamKey, from: UtcMicros, to: UtcMicros) -> Vec<Span> {
+        let now = self.clock.utc();
+        let inner = self.inner.read();
+        let Some(rows) = inner.index.rows(&key) else { return Vec::new() };
+        let mut footage: Vec<(Interval, bool)> = rows
+            .overlapping(from.millis() - 1, to.millis() + 1)
+            .iter()
+            .map(|r| (Interval::new(micros(r.start_ms), micros(r.end_ms())), false))
+            .collect();
+        footage.extend(rows.open.iter().filter(|o| o.bytes > 0).map(|o| (open_interval(o), o.live)));
+        let end = rows.gaps.partition_point(|g| g.interval.from < to);
+        let mut gaps: Vec<(Interval, GapReason)> = rows
+            .gaps
+            .iter()
+            .take(end)
+            .filter(|g| g.interval.to > from)
+            .map(|g| (g.interval, g.reason))
+            .collect();
+        if let Some((reason, since)) = rows.open_gap {
+            gaps.push((Interval::new(since, now), reason));
+        }
+        timeline(Interval::new(from, to), &footage, &gaps, seam_us())
+    }
+
+    /// Segments that hold any of `from <= t < to`, in order of start; open ones with what is stored so far.
+    #[must_use]
+    pub fn segments(&self, key: StreamKey, from: UtcMicros, to: UtcMicros) -> Vec<SegmentRow> {
+        let inner = self.inner.read();
+        let Some(rows) = inner.index.rows(&key) else { return Vec::new() };
+        let (from_ms, to_ms) = (from.millis(), to.millis() + 1);
+        let mut out: Vec<SegmentRow> = rows
+            .overlapping(from_ms, to_ms)
+            .iter()
+            .filter(|r| r.end_ms() >= from_ms)
+            .filter_map(|r| closed_row(&inner.index, key, r))
+            .collect();
+        out.extend(
+            rows.open
+                .iter()
+                .filter(|o| o.bytes > 0 && o.start_ms < to_ms && o.to >= from)
+                .filter_map(|o| open_row(&inner.index, key, o)),
+        );
+        out.sort_by_key(|r| (r.start_ms, r.number));
+        out
+    }
+
+    /// One segment by its number.
+    #[must_use]
+    pub fn segment(&self, key: StreamKey, number: u64) -> Option<SegmentRow> {
+        let inner = self.inner.read();
+        let rows = inner.index.rows(&key)?;
+        let open = rows.open.iter().find(|o| u64::from(o.number) == number && o.bytes > 0);
+        match open {
+            Some(o) => open_row(&inner.index, key, o),
+            // Numbers grow with time almost always; a clock set back is the exception.
+            None => {
+                let guess = rows.closed.partition_point(|r| u64::from(r.number) < number);
+                let near = rows.closed.get(guess).filter(|r| u64::from(r.number) == number);
+                let row = near.or_else(|| rows.closed.iter().find(|r| u64::from(r.number) == number))?;
+                closed_row(&inner.index, key, row)
+            }
+        }
+    }
+
+    /// What is stored of a stream in all.
+    #[must_use]
+    pub fn summary(&self, key: StreamKey) -> Summary {
+        let inner = self.inner.read();
+        inner.index.rows(&key).map(summarise).unwrap_or_default()
+    }
+
+    /// Every stream that ever had footage or a gap.
+    #[must_use]
+    pub fn keys(&self) -> Vec<StreamKey> {
+        self.inner.read().index.by_key.keys().copied().collect()
+    }
+}
+
+fn summarise(rows: &StreamRows) -> Summary {
+    let open = rows.open.iter().filter(|o| o.bytes > 0);
+    let first = rows.closed.first().map(|r| micros(r.start_ms));
+    let last = rows.closed.iter().rev().take(8).map(|r| micros(r.end_ms())).max();
+    Summary {
+        first: first.into_iter().chain(open.clone().map(|o| micros(o.start_ms))).min(),
+        last: last.into_iter().chain(open.clone().map(|o| o.to)).max(),
+        segments: rows.closed.len(),
+        bytes: rows.closed.iter().map(|r| u64::from(r.bytes)).sum::<u64>()
+            + open.map(|o| o.bytes).sum::<u64>(),
+        gap: rows.open_gap,
+    }
+}
+
+fn micros(ms: i64) -> UtcMicros {
+    UtcMicros(ms.saturating_mul(1000))
+}
+
+fn open_interval(o: &Open) -> Interval {
+    Interval::new(micros(o.start_ms), o.to)
+}
+
+pub(super) fn closed_row(index: &Index, key: StreamKey, r: &Packed) -> Option<SegmentRow> {
+    Some(SegmentRow {
+        volume: index.volumes.get(usize::from(r.volume))?.clone(),
+        key,
+        number: u64::from(r.number),
+        start_ms: r.start_ms,
+        duration_ms: r.duration_ms,
+        flags: SegmentFlags(r.flags),
+        bytes: u64::from(r.bytes),
+        closed: true,
+    })
+}
+
+fn open_row(index: &Index, key: StreamKey, o: &Open) -> Option<SegmentRow> {
+    Some(SegmentRow {
+        volume: index.volumes.get(usize::from(o.volume))?.clone(),
+        key,
+        number: u64::from(o.number),
+        start_ms: o.start_ms,
+        duration_ms: u32::try_from((o.to.millis() - o.start_ms).max(0)).unwrap_or(u32::MAX),
+        flags: SegmentFlags::default(),
+        bytes: o.bytes,
+        closed: false,
+    })
+}

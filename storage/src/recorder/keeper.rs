@@ -1,0 +1,220 @@
+//! The keeper: hands streams to volumes, keeps the catalogue's log, closes what was left open.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use fengsui_config::clock::MonoMicros;
+use fengsui_config::limits;
+
+use super::Core;
+use super::stats::count;
+use super::stream::StreamRecorder;
+use crate::catalogue::Unfinished;
+use crate::error::StoreError;
+use crate::frame::GapReason;
+use crate::segment::{SegmentName, finish_torn, stream_dir};
+use crate::volume::VolumeState;
+
+/// See the module.
+pub(super) struct Keeper {
+    core: Arc<Core>,
+    alive: Option<MonoMicros>,
+    flushed: Option<MonoMicros>,
+    synced: Option<MonoMicros>,
+}
+
+impl Keeper {
+    pub(super) fn new(core: Arc<Core>) -> Self {
+        Self { core, alive: None, flushed: None, synced: None }
+    }
+
+    pub(super) fn checker(&self) -> Checker {
+        Checker { core: self.core.clone() }
+    }
+
+    pub(super) fn run(mut self) {
+        while !self.core.is_stopping() {
+            self.step();
+            self.core.pause();
+        }
+        self.finish();
+    }
+
+    /// One look.
+    pub(super) fn step(&mut self) {
+        self.take_up();
+        self.place();
+        self.log();
+    }
+
+    /// Takes up streams that are due and that nobody drives.
+    fn take_up(&self) {
+        let now = self.core.options.clock.utc();
+        let cells: Vec<_> = self.core.cells.read().iter().map(|(k, c)| (*k, c.clone())).collect();
+        for (key, cell) in cells {
+            if cell.is_due() && cell.take() {
+                let stream = StreamRecorder::new(self.core.clone(), cell, key, now);
+                self.core.homeless.lock().push(stream);
+            }
+        }
+    }
+
+    /// Finds a volume for every stream without one.
+    fn place(&self) {
+        let waiting = std::mem::take(&mut *self.core.homeless.lock());
+        if waiting.is_empty() {
+            return;
+        }
+        let now = self.core.options.clock.utc();
+        let why = self.why_homeless();
+        let mut left = Vec::new();
+        for mut stream in waiting {
+            match self.core.preferred(stream.key()).and_then(|i| self.core.volumes.get(i)) {
+                Some(volume) => volume.inbox.lock().push(stream),
+                None if !stream.cell.is_due() => {
+                    stream.homeless(GapReason::Policy, now);
+                    drop(stream);
+                }
+                None => {
+                    stream.homeless(why, now);
+                    left.push(stream);
+                }
+            }
+        }
+        self.core.homeless.lock().append(&mut left);
+    }
+
+    fn why_homeless(&self) -> GapReason {
+        let full = self.core.volumes.iter().any(|v| v.status.read().state == VolumeState::Full);
+        if full { GapReason::DiskFull } else { GapReason::DiskError }
+    }
+
+    /// Signs of life and new rows go to the catalogue's log.
+    fn log(&mut self) {
+        let options = &self.core.options;
+        let mono = options.clock.mono();
+        let due = |last: &mut Option<MonoMicros>, every: Duration| {
+            let due = last.is_none_or(|l| mono.since(l) >= every);
+            if due {
+                *last = Some(mono);
+            }
+            due
+        };
+        if due(&mut self.alive, limits::CATALOGUE_ALIVE_INTERVAL) {
+            options.catalogue.alive(options.clock.utc());
+        }
+        if due(&mut self.flushed, limits::CATALOGUE_FLUSH_INTERVAL) {
+            let sync = due(&mut self.synced, limits::VOLUME_SYNC_INTERVAL);
+            self.flush(sync);
+        }
+    }
+
+    fn flush(&self, sync: bool) {
+        if let Err(e) = self.core.options.catalogue.flush(sync) {
+            count(&self.core.totals.errors, 1);
+            tracing::error!(error = %e, "catalogue keeps its rows in memory");
+        }
+    }
+
+    /// Closes the files that wait for it.
+    pub(super) fn recover(&self) {
+        self.checker().recover();
+    }
+
+    pub(super) fn finish(&mut self) {
+        drop(std::mem::take(&mut *self.core.homeless.lock()));
+        self.core.options.catalogue.alive(self.core.options.clock.utc());
+        self.flush(true);
+    }
+}
+
+/// Compares names with rows, and closes what was left open: on a thread of its own, beside the recording.
+pub(super) struct Checker {
+    core: Arc<Core>,
+}
+
+impl Checker {
+    /// First the files that are known to be open, then all names, then files that come to be left open.
+    pub(super) fn run(self) {
+        self.recover();
+        for volume in &self.core.volumes {
+            if volume.status.read().state == VolumeState::Missing || self.core.is_stopping() {
+                continue;
+            }
+            match self.core.options.catalogue.check_volume(&volume.id, &volume.root, &self.core.stopping) {
+                Ok(report) if report.added + report.missing + report.unfinished > 0 => {
+                    tracing::warn!(volume = %volume.id, ?report, "catalogue was not what is on the disk");
+                }
+                Ok(_) => {}
+                Err(e) => tracing::error!(volume = %volume.id, error = %e, "names could not be checked"),
+            }
+        }
+        self.queue_unfinished();
+        self.recover();
+    }
+
+    /// Queues everything without a footer that nobody writes.
+    fn queue_unfinished(&self) {
+        let mut waiting = self.core.recoveries.lock();
+        for file in self.core.options.catalogue.unfinished() {
+            if !waiting.contains(&file) {
+                waiting.push(file);
+            }
+        }
+    }
+
+    pub(super) fn recover(&self) {
+        let waiting = std::mem::take(&mut *self.core.recoveries.lock());
+        let mut left = Vec::new();
+        for file in waiting {
+            if self.core.stopping.load(Ordering::Acquire) || !self.usable(&file) {
+                left.push(file);
+                continue;
+            }
+            if let Err(e) = self.recover_one(&file) {
+                count(&self.core.totals.recovery_errors, 1);
+                tracing::error!(stream = %file.key, number = file.number, error = %e, "segment is left open");
+            }
+        }
+        self.core.recoveries.lock().append(&mut left);
+    }
+
+    /// The volume of the file can be worked on; a full one can, recovery gives room back.
+    fn usable(&self, file: &Unfinished) -> bool {
+        let volume = self.core.volumes.iter().find(|v| v.id == file.volume);
+        volume.is_some_and(|v| matches!(v.status.read().state, VolumeState::Ok | VolumeState::Full))
+    }
+
+    fn recover_one(&self, file: &Unfinished) -> Result<(), StoreError> {
+        let Some(volume) = self.core.volumes.iter().find(|v| v.id == file.volume) else { return Ok(()) };
+        let options = &self.core.options;
+        let catalogue = &options.catalogue;
+        let name = SegmentName { start_ms: file.start_ms, number: file.number, closed: None };
+        let path = volume.root.join(stream_dir(file.key, file.start_ms)).join(name.to_string());
+        let quarantine = volume.root.join("quarantine");
+        let finished = match finish_torn(&*options.fs, &path, &quarantine, &options.node_key) {
+            Ok(finished) => Some(finished),
+            // Never came to be, or was closed just before the log could say so; then the names tell.
+            Err(e) if e.io_kind() == Some(std::io::ErrorKind::NotFound) => None,
+            Err(e) => return Err(e),
+        };
+        count(&self.core.totals.recovered, 1);
+        let row = finished.as_ref().and_then(|f| f.row.clone());
+        let stored_to = match (&row, &finished) {
+            (Some(row), Some(f)) => {
+                catalogue.closed(row, f.hash);
+                row.end()
+            }
+            _ => {
+                catalogue.open_lost(file.key, file.number, file.start_ms);
+                fengsui_config::clock::UtcMicros(file.start_ms.saturating_mul(1000))
+            }
+        };
+        tracing::info!(stream = %file.key, number = file.number, ?row, "segment closed after a crash");
+        if let Some(alive) = catalogue.alive_before() {
+            catalogue.gap(file.key, GapReason::CrashTail, stored_to, alive);
+        }
+        Ok(())
+    }
+}

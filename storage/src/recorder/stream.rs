@@ -1,0 +1,473 @@
+//! One stream on its way to the disk: a state machine fed from the hub, told the time, given a volume.
+
+use std::collections::VecDeque;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use fengsui_config::clock::UtcMicros;
+use fengsui_config::ids::{StreamKey, VolumeId};
+use fengsui_config::limits;
+
+use super::stats::{StreamCell, count};
+use super::{Core, stream_seed};
+use crate::error::StoreError;
+use crate::frame::{GapReason, StartReason, StreamInfo, Track};
+use crate::fs::PageBuf;
+use crate::hub::{HubUnit, RecorderTap, RingItem};
+use crate::segment::{EndReason, SegmentHead, SegmentWriter};
+
+/// An absence that nobody has given a reason for becomes a gap after this time.
+const UNEXPLAINED_AFTER: Duration = Duration::from_secs(3);
+
+/// Units before the first one not stored that are kept as well: sounds and pictures are stored in another order than
+/// they arrive in.
+const KEEP_SLACK: usize = 64;
+
+/// Room reserved for a stream's first segment, and at most.
+const RESERVE_FIRST: u64 = 16 << 20;
+const RESERVE_MAX: u64 = 128 << 20;
+
+/// Where and when a stream is worked on.
+pub(super) struct Place<'a> {
+    pub core: &'a Core,
+    /// Index of the volume.
+    pub index: usize,
+    pub volume: &'a VolumeId,
+    pub root: &'a Path,
+    /// Room above the reserve.
+    pub room: u64,
+    pub now: UtcMicros,
+    pub buf: &'a mut PageBuf,
+}
+
+/// How a look at a stream ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Look {
+    /// Come again.
+    Stay,
+    /// Another volume suits better.
+    Move,
+    /// No longer due; all is closed.
+    Done,
+}
+
+/// The segment being written.
+struct Active {
+    writer: SegmentWriter,
+    number: u64,
+    /// Wall-clock time of the next rotation.
+    rotate_at: UtcMicros,
+    /// Bytes stored, as told last.
+    bytes: u64,
+}
+
+/// One stream. Dropping it gives the stream up: its open segment stays for recovery.
+pub(super) struct StreamRecorder {
+    key: StreamKey,
+    seed: u64,
+    core: Arc<Core>,
+    pub cell: Arc<StreamCell>,
+    tap: RecorderTap,
+    items: VecDeque<RingItem>,
+    active: Option<Active>,
+    /// Units from the key frame before the first one not stored on.
+    recent: VecDeque<Arc<HubUnit>>,
+    /// Units among `recent` that are not stored.
+    unstored: usize,
+    running: Option<Arc<StreamInfo>>,
+    start: StartReason,
+    /// What is stored or accounted for reaches to here.
+    covered: Option<UtcMicros>,
+    /// Due since.
+    since: UtcMicros,
+    /// Why units may be missing next.
+    loss: Option<GapReason>,
+    reserve: u64,
+}
+
+impl StreamRecorder {
+    /// Takes the stream up where the catalogue left it.
+    pub(super) fn new(core: Arc<Core>, cell: Arc<StreamCell>, key: StreamKey, now: UtcMicros) -> Self {
+        let catalogue = &core.options.catalogue;
+        let known = catalogue.known_to(key);
+        let covered = known.map(|k| catalogue.alive_before().map_or(k, |a| a.max(k)));
+        match catalogue.open_gap(key) {
+            // The stream was off while the node ran.
+            Some((GapReason::Policy, _)) => catalogue.gap_end(key, now),
+            Some(_) => {}
+            None => {
+                if let Some(from) = covered.filter(|c| *c < now) {
+                    catalogue.gap_begin(key, GapReason::NodeDown, from);
+                }
+            }
+        }
+        let tap = core.options.hub.stream(key).attach_recorder();
+        Self {
+            key,
+            seed: stream_seed(key),
+            core,
+            cell,
+            tap,
+            items: VecDeque::new(),
+            active: None,
+            recent: VecDeque::new(),
+            unstored: 0,
+            running: None,
+            start: StartReason::Connected,
+            covered,
+            since: now,
+            loss: None,
+            reserve: RESERVE_FIRST,
+        }
+    }
+
+    pub(super) fn key(&self) -> StreamKey {
+        self.key
+    }
+
+    /// Length of the open segment that was told to be stored.
+    pub(super) fn stored_bytes(&self) -> Option<u64> {
+        self.active.as_ref().map(|a| a.bytes)
+    }
+
+    /// The volume was synced when the open segment had `length` bytes.
+    pub(super) fn synced(&mut self, length: u64) {
+        if let Some(active) = &mut self.active {
+            active.writer.synced(length);
+        }
+    }
+
+    /// Takes everything new and stores what is due. On failure nothing is lost: what was not stored comes again.
+    pub(super) fn look(&mut self, place: &mut Place<'_>) -> Result<Look, StoreError> {
+        self.drain();
+        while let Some(item) = self.items.pop_front() {
+            let again = item.clone();
+            match self.item(place, item) {
+                Ok(Look::Stay) => {}
+                Ok(other) => {
+                    self.items.push_front(again);
+                    return Ok(other);
+                }
+                Err(e) => {
+                    self.items.push_front(again);
+                    return Err(e);
+                }
+            }
+        }
+        if self.active.as_ref().is_some_and(|a| a.writer.due(place.now, false)) {
+            self.flush(place)?;
+        }
+        if !self.cell.is_due() {
+            self.end(place, EndReason::Stopped)?;
+            self.absent(GapReason::Policy, place.now);
+            return Ok(Look::Done);
+        }
+        self.explain(place.now);
+        Ok(Look::Stay)
+    }
+
+    /// Stores everything at hand and closes the segment: the node stops, or the volume is to be left alone.
+    pub(super) fn finish(&mut self, place: &mut Place<'_>, reason: EndReason) -> Result<(), StoreError> {
+        self.look(place)?;
+        self.end(place, reason)
+    }
+
+    fn drain(&mut self) {
+        let mut fresh = Vec::new();
+        self.tap.drain(&mut fresh);
+        self.items.extend(fresh);
+    }
+
+    fn item(&mut self, place: &mut Place<'_>, item: RingItem) -> Result<Look, StoreError> {
+        match item {
+            RingItem::Begin(info) => {
+                let reason = if info.start == StartReason::Connected {
+                    EndReason::StreamEnd
+                } else {
+                    EndReason::Changed
+                };
+                self.end(place, reason)?;
+                if info.start == StartReason::ClockStep {
+                    self.loss = Some(GapReason::ClockStep);
+                }
+                self.start = info.start;
+                self.running = Some(info);
+            }
+            RingItem::Unit(unit) => return self.unit(place, unit),
+            RingItem::End { reason, at } => {
+                self.end(place, EndReason::StreamEnd)?;
+                self.running = None;
+                self.absent(reason, at);
+            }
+            RingItem::Dropped { .. } => {
+                self.end(place, EndReason::StreamEnd)?;
+                self.start = StartReason::Rotation;
+                self.loss.get_or_insert(GapReason::Backpressure);
+            }
+        }
+        Ok(Look::Stay)
+    }
+
+    fn unit(&mut self, place: &mut Place<'_>, unit: Arc<HubUnit>) -> Result<Look, StoreError> {
+        let key = unit.starts_picture_group();
+        let mut forced = false;
+        if let Some(active) = &self.active {
+            let video = unit.unit.track == Track::Video || unit.info.video.is_none();
+            let late = active.rotate_at + limits::SEGMENT_KEY_WAIT_MAX;
+            let large = active.bytes + active.writer.pending_bytes() as u64 + unit.unit.data.len() as u64;
+            forced = video && !key && (unit.unit.utc >= late || large > limits::SEGMENT_BYTES_MAX);
+            let rotate =
+                key && (unit.unit.utc >= active.rotate_at || large > limits::SEGMENT_BYTES_MAX / 16 * 15);
+            if rotate || forced {
+                self.end(place, EndReason::Rotation)?;
+                self.start = StartReason::Rotation;
+                if !forced && place.core.preferred(self.key) != Some(place.index) {
+                    return Ok(Look::Move);
+                }
+            } else if active.writer.due(place.now, key) {
+                self.flush(place)?;
+            }
+        }
+        if self.active.is_none() {
+            if !key && !forced {
+                self.cell.change(|s| s.skipped_units += 1);
+                return Ok(Look::Stay);
+            }
+            self.begin(place, &unit)?;
+        }
+        if let Some(active) = &mut self.active {
+            active.writer.push(unit.unit.clone());
+            self.recent.push_back(unit);
+            self.unstored += 1;
+        }
+        Ok(Look::Stay)
+    }
+
+    /// Begins a segment with `unit`, and ends the gap before it.
+    fn begin(&mut self, place: &mut Place<'_>, unit: &HubUnit) -> Result<(), StoreError> {
+        let options = &place.core.options;
+        let (key, start) = (self.key, unit.unit.utc);
+        let number = options.catalogue.next_number(key);
+        let head = SegmentHead {
+            node: options.node.clone(),
+            volume: place.volume.clone(),
+            key,
+            number,
+            start,
+            info: Arc::new(StreamInfo { start: self.start, ..(*unit.info).clone() }),
+            previous: options.catalogue.last_hash(key),
+        };
+        options.catalogue.opened(key, place.volume, number, start);
+        let reserve = if place.room > 64 * RESERVE_MAX { self.reserve } else { 0 };
+        let writer =
+            match SegmentWriter::create(&*options.fs, place.root, head, reserve, options.node_key.clone()) {
+                Ok(writer) => writer,
+                Err(e) => {
+                    options.catalogue.open_lost(key, number, start.millis());
+                    return Err(e);
+                }
+            };
+        self.settle(start);
+        self.active = Some(Active { writer, number, rotate_at: rotation_after(start, self.seed), bytes: 0 });
+        self.recent.clear();
+        self.unstored = 0;
+        count(&place.core.totals.segments, 1);
+        let volume = place.volume.clone();
+        self.cell.change(|s| {
+            s.segments += 1;
+            s.segment = Some(number);
+            s.volume = Some(volume);
+            s.reason = None;
+            if !s.recording {
+                s.recording = true;
+                s.since = start;
+            }
+        });
+        Ok(())
+    }
+
+    /// Footage begins at `start`: whatever was missing before it is a gap.
+    fn settle(&mut self, start: UtcMicros) {
+        let catalogue = &self.core.options.catalogue;
+        let loss = self.loss.take();
+        if catalogue.open_gap(self.key).is_some() {
+            catalogue.gap_end(self.key, start);
+        } else if let Some(covered) = self.covered {
+            catalogue.gap(self.key, loss.unwrap_or(GapReason::NoKeyFrame), covered, start);
+        }
+    }
+
+    fn flush(&mut self, place: &mut Place<'_>) -> Result<(), StoreError> {
+        let Some(active) = &mut self.active else { return Ok(()) };
+        loop {
+            let done = active.writer.flush(place.now, place.buf)?;
+            let grown = done.length.saturating_sub(active.bytes);
+            active.bytes = done.length;
+            if done.units > 0 {
+                place.core.options.catalogue.progress(self.key, active.number, done.to, done.length);
+                self.covered = Some(done.to);
+                self.unstored =
+                    self.unstored.saturating_sub(usize::try_from(done.units).unwrap_or(usize::MAX));
+                count(&place.core.totals.flushes, 1);
+                count(&place.core.totals.bytes, grown);
+                count(&place.core.totals.units, done.units);
+                self.cell.change(|s| {
+                    s.last = Some(done.to);
+                    s.bytes += grown;
+                    s.units += done.units;
+                });
+            }
+            if !done.more {
+                break;
+            }
+        }
+        self.forget_stored();
+        Ok(())
+    }
+
+    /// Lets go of units that no new file would begin with.
+    fn forget_stored(&mut self) {
+        let first = self.recent.len().saturating_sub(self.unstored + KEEP_SLACK);
+        let keep = self.recent.iter().take(first + 1).rposition(|u| u.starts_picture_group()).unwrap_or(0);
+        self.recent.drain(..keep);
+    }
+
+    /// Closes the open segment, if there is one.
+    fn end(&mut self, place: &mut Place<'_>, reason: EndReason) -> Result<(), StoreError> {
+        let Some(active) = self.active.take() else { return Ok(()) };
+        let (number, before) = (active.number, active.bytes);
+        let options = &place.core.options;
+        match active.writer.close(&*options.fs, reason, place.buf) {
+            Ok(closed) => {
+                options.catalogue.closed(&closed.row, closed.hash);
+                let (units, grown) = (self.unstored as u64, closed.row.bytes.saturating_sub(before));
+                self.covered = Some(closed.end);
+                self.reserve = (closed.row.bytes + closed.row.bytes / 16).min(RESERVE_MAX);
+                self.recent.clear();
+                self.unstored = 0;
+                count(&place.core.totals.closed, 1);
+                count(&place.core.totals.bytes, grown);
+                count(&place.core.totals.units, units);
+                self.cell.change(|s| {
+                    s.last = Some(closed.end);
+                    s.bytes += grown;
+                    s.units += units;
+                    s.segment = None;
+                    s.volume = None;
+                });
+                if reason != EndReason::Rotation && reason != EndReason::Changed {
+                    self.cell.change(|s| {
+                        s.recording = false;
+                        s.since = place.now;
+                    });
+                }
+                Ok(())
+            }
+            Err(failed) => {
+                self.lost(number);
+                Err(failed.error)
+            }
+        }
+    }
+
+    /// Gives the open segment up. What is not stored comes again, from the key frame before it on. Returns whether
+    /// there was one.
+    pub(super) fn abandon(&mut self) -> bool {
+        let Some(active) = self.active.take() else { return false };
+        let number = active.number;
+        drop(active.writer.abandon());
+        self.lost(number);
+        true
+    }
+
+    fn lost(&mut self, number: u64) {
+        let options = &self.core.options;
+        options.catalogue.abandoned(self.key, number);
+        count(&self.core.totals.abandoned, 1);
+        while let Some(unit) = self.recent.pop_back() {
+            self.items.push_front(RingItem::Unit(unit));
+        }
+        self.unstored = 0;
+        self.start = StartReason::Rotation;
+        self.cell.change(|s| {
+            s.segment = None;
+            s.volume = None;
+        });
+    }
+
+    /// Nothing is recorded from `at` on; from the end of the footage on, to be exact.
+    fn absent(&mut self, reason: GapReason, at: UtcMicros) {
+        let catalogue = &self.core.options.catalogue;
+        let from = match catalogue.open_gap(self.key) {
+            Some((_, since)) => at.max(since),
+            None => match (self.loss.take(), self.covered) {
+                (Some(loss), Some(covered)) => {
+                    catalogue.gap(self.key, loss, covered, at);
+                    at.max(covered)
+                }
+                (_, covered) => covered.unwrap_or(self.since),
+            },
+        };
+        catalogue.gap_begin(self.key, reason, from);
+        self.cell.change(|s| {
+            if s.recording || s.reason != Some(reason) {
+                s.since = from;
+            }
+            s.recording = false;
+            s.reason = Some(reason);
+        });
+    }
+
+    /// No volume takes the stream: says so, once for every reason.
+    pub(super) fn homeless(&mut self, reason: GapReason, now: UtcMicros) {
+        self.loss = Some(reason);
+        let known = self.cell.snapshot();
+        if known.reason == Some(reason) && !known.recording {
+            return;
+        }
+        let from = self.covered.unwrap_or(self.since).min(now);
+        let catalogue = &self.core.options.catalogue;
+        if catalogue.open_gap(self.key).is_none() {
+            catalogue.gap_begin(self.key, reason, from);
+        }
+        self.cell.change(|s| {
+            s.recording = false;
+            s.reason = Some(reason);
+            s.since = from;
+        });
+    }
+
+    /// Gives an absence that goes on without a reason the likeliest one.
+    fn explain(&mut self, now: UtcMicros) {
+        if self.active.is_some() || self.core.options.catalogue.open_gap(self.key).is_some() {
+            return;
+        }
+        if now.since(self.covered.unwrap_or(self.since))
+            < i64::try_from(UNEXPLAINED_AFTER.as_micros()).unwrap_or(0)
+        {
+            return;
+        }
+        match (&self.running, self.covered) {
+            (Some(_), _) => self.absent(GapReason::NoKeyFrame, now),
+            (None, Some(_)) => self.absent(GapReason::CameraOffline, now),
+            // A new camera: its source has ten seconds to say what is wrong.
+            (None, None) => {}
+        }
+    }
+}
+
+impl Drop for StreamRecorder {
+    fn drop(&mut self) {
+        self.abandon();
+        self.cell.change(|s| s.recording = false);
+        self.cell.release();
+    }
+}
+
+/// The next wall-clock time at which the stream's segments rotate, staggered by `seed`.
+fn rotation_after(start: UtcMicros, seed: u64) -> UtcMicros {
+    let length = i64::try_from(limits::SEGMENT_DURATION.as_micros()).unwrap_or(i64::MAX);
+    let stagger = i64::try_from(seed % limits::SEGMENT_DURATION.as_secs()).unwrap_or(0) * 1_000_000;
+    UtcMicros((start.0 - stagger).div_euclid(length).saturating_add(1) * length + stagger)
+}
