@@ -8,7 +8,7 @@ use std::path::PathBuf;
 pub struct Finding {
     /// The file, as it was named.
     pub file: PathBuf,
-    /// Line in that file, from 1.
+    /// Line in that file, from 1; 0 for the file as a whole.
     pub line: u32,
     /// Column in that line, from 1; 0 where it says nothing.
     pub column: u32,
@@ -29,7 +29,10 @@ pub type Warning = Finding;
 
 impl fmt::Display for Finding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}", self.file.display(), self.line)?;
+        write!(f, "{}", self.file.display())?;
+        if self.line > 0 {
+            write!(f, ":{}", self.line)?;
+        }
         if self.column > 0 {
             write!(f, ":{}", self.column)?;
         }

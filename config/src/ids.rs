@@ -182,3 +182,35 @@ impl<'de> Deserialize<'de> for Slug {
 pub type VolumeId = Slug;
 /// A node (one running `fengsui`), as named in the configuration.
 pub type NodeId = Slug;
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::expect_used, clippy::indexing_slicing, reason = "tests")]
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn a_code_is_twenty_digits() {
+        let code: NationalCode = "33080201001320000001".parse().expect("a code");
+        assert_eq!((code.as_str(), code.type_code()), ("33080201001320000001", 132));
+        assert_eq!("3308020100132000000".parse::<NationalCode>(), Err(CodeError::Length(19)));
+        assert_eq!("".parse::<NationalCode>(), Err(CodeError::Length(0)));
+        assert_eq!("3308020100132000000x".parse::<NationalCode>(), Err(CodeError::NotADigit('x', 20)));
+        assert_eq!("３3080201001320000001".parse::<NationalCode>(), Err(CodeError::NotADigit('３', 1)));
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_makes_the_parsers_panic(text in "\\PC{0,40}") {
+            if let Ok(code) = text.parse::<NationalCode>() {
+                prop_assert_eq!(code.to_string(), text.clone());
+            }
+            if let Ok(slug) = text.parse::<Slug>() {
+                prop_assert_eq!(slug.as_str(), text.as_str());
+            }
+            let _ = text.parse::<StreamKind>();
+        }
+    }
+}

@@ -185,3 +185,49 @@ fn associated(version: u8, camera: Option<CameraId>) -> Vec<u8> {
     }
     bytes
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
+
+    use super::*;
+
+    #[test]
+    fn the_key_file_is_for_its_owner_alone_and_never_replaced() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("deep/secret.key");
+        let key = SecretKey::create(&path).unwrap();
+        assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        let before = std::fs::read(&path).unwrap();
+        assert!(matches!(SecretKey::create(&path), Err(KeyError::File { .. })));
+        assert_eq!(std::fs::read(&path).unwrap(), before);
+        assert_eq!(std::fs::read_dir(path.parent().unwrap()).unwrap().count(), 1, "no draft stays behind");
+        assert_eq!(SecretKey::load(&path).unwrap().0, key.0);
+        assert_eq!(format!("{key:?}"), "SecretKey(***)");
+
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o640)).unwrap();
+        assert!(matches!(SecretKey::load(&path), Err(KeyError::Open { mode: 0o640, .. })));
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
+        std::fs::write(&path, "-----BEGIN KEY-----").unwrap();
+        assert!(SecretKey::load(&path).is_err());
+    }
+
+    #[test]
+    fn every_changed_byte_of_a_sealed_secret_is_found() {
+        let key = SecretKey(Zeroizing::new([7; 32]));
+        let camera = "33080201001320000001".parse().ok();
+        for camera in [None, camera] {
+            let sealed = key.seal("p4ss wörd 密码", camera).unwrap();
+            let sealed = sealed.strip_prefix("enc:").unwrap();
+            assert_eq!(key.open(sealed, camera).unwrap(), "p4ss wörd 密码");
+            let bytes = STANDARD.decode(sealed).unwrap();
+            for at in 0..bytes.len() {
+                let mut changed = bytes.clone();
+                changed[at] ^= 1;
+                assert!(key.open(&STANDARD.encode(&changed), camera).is_err(), "byte {at}");
+                assert!(key.open(&STANDARD.encode(&bytes[..at]), camera).is_err(), "cut at {at}");
+            }
+        }
+        assert_ne!(key.seal("a", None).unwrap(), key.seal("a", None).unwrap(), "each time another nonce");
+    }
+}

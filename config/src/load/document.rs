@@ -13,6 +13,8 @@ use super::section::{Cell, Findings, Raw, Section, Spot, Text};
 /// Everything that one file says.
 #[derive(Debug, Default)]
 pub(crate) struct Document {
+    /// The main file could not be read at all.
+    pub unread: bool,
     /// Further files, as written.
     pub includes: Vec<Text>,
     /// Tables that a configuration has once.

@@ -65,7 +65,10 @@ pub fn secret_key_path(path: &Path) -> Result<PathBuf, Refusals> {
     let mut out = Findings::default();
     let base = folder(path);
     let mut files = Files::new(None);
-    let mut singles = files.gather(path, None, &mut out).singles;
+    let Document { mut singles, unread, .. } = files.gather(path, None, &mut out);
+    if unread {
+        return Err(out.0);
+    }
     let node = node::node(single(&mut singles, "node", &root(path), &mut out), &base, &mut out);
     match node {
         Some(node) => Ok(node.secret_key),
@@ -81,6 +84,10 @@ fn run(
     let Source { path, text, without, extra, env } = source;
     let base = folder(path);
     let mut document = Files::new(without).gather(path, text, &mut out);
+    if document.unread {
+        // Everything would be missing; the one refusal says why.
+        return Err(out.0);
+    }
     document.many.extend(extra);
     for section in document.singles.iter_mut().chain(&mut document.many) {
         section.rename(renamed, &mut out);
@@ -207,6 +214,7 @@ impl Files {
             Err(problem) => {
                 let spot = Spot { file: Arc::from(path), line: 0, column: 0 };
                 out.refuse(&spot, "file", "", problem, "name a readable TOML file");
+                whole.unread = true;
                 return whole;
             }
         };

@@ -132,7 +132,7 @@ fn broken_toml_names_its_line_and_the_rest_is_checked_too() {
 }
 
 #[test]
-fn each_value_has_its_refusal() {
+fn addresses_and_paths_have_their_refusals() {
     refused(
         "listen = [\"127.0.0.1:8080\"]",
         "listen = [\"0.0.0.0:80\", 5]",
@@ -161,6 +161,18 @@ fn each_value_has_its_refusal() {
         fengsui.toml:20:8: storage.volume.path = ".": overlaps the path of another volume (line 13); give each volume a folder of its own
         fengsui.toml:20:8: storage.volume.path = ".": holds the folder of node.data; keep journal and catalogue apart from footage, so that a lost disk takes only one of them"#]],
     );
+    refused("[city]", "[city_of]", expect!["fengsui.toml:1: city: is missing; write a table [city]"]);
+    refused(
+        "ring_budget_mib = 512",
+        "ring_budget_mib = 1",
+        expect![
+            "fengsui.toml:11:19: storage.ring_budget_mib = 1: is out of bounds; write whole MiB between 16 and 4194304"
+        ],
+    );
+}
+
+#[test]
+fn passwords_have_their_refusals() {
     refused(
         "user = \"admin\"\n",
         "",
@@ -185,13 +197,10 @@ fn each_value_has_its_refusal() {
             "fengsui.toml:51:12: camera.password = ***: names the file not-there, which cannot be read: No such file or directory (os error 2); name a file that holds the password alone"
         ],
     );
-    refused(
-        "\"33080200001320000002\"",
-        "\"3308020000132000002\"",
-        expect![[
-            r#"fengsui.toml:62:8: camera.code = "3308020000132000002": has 19 characters; a national code has exactly 20 digits; write 8 digits of centre, 2 of industry, 3 of type, 1 of network, 6 of serial"#
-        ]],
-    );
+}
+
+#[test]
+fn places_have_their_refusals() {
     refused(
         "lat = 28.97",
         "lat = 118.97",
@@ -203,18 +212,6 @@ fn each_value_has_its_refusal() {
         "lon = 118.87\n",
         "",
         expect!["fengsui.toml:35:1: site.lon: is missing; write both lat and lon, or none"],
-    );
-    refused(
-        "installed = 2025-04-01",
-        "installed = \"1.4.2025\"",
-        expect![[r#"fengsui.toml:56:13: camera.installed = "1.4.2025": is no day; write YYYY-MM-DD"#]],
-    );
-    refused(
-        "azimuth_deg = 90",
-        "azimuth_deg = \"north\"",
-        expect![[
-            r#"fengsui.toml:58:15: camera.azimuth_deg = "north": is a text; write degrees between 0 and 360"#
-        ]],
     );
     refused(
         "kind = \"crossroad\"",
@@ -230,20 +227,35 @@ fn each_value_has_its_refusal() {
             r#"fengsui.toml:39:8: site.kind = "crosroad": is no kind of place known here; write one of: crossroad, road, checkpoint, square, park, school, hospital, transport, market, residential, village, government, waterside, key_target"#
         ]],
     );
+}
+
+#[test]
+fn cameras_have_their_refusals() {
+    refused(
+        "\"33080200001320000002\"",
+        "\"3308020000132000002\"",
+        expect![[
+            r#"fengsui.toml:62:8: camera.code = "3308020000132000002": has 19 characters; a national code has exactly 20 digits; write 8 digits of centre, 2 of industry, 3 of type, 1 of network, 6 of serial"#
+        ]],
+    );
+    refused(
+        "installed = 2025-04-01",
+        "installed = \"1.4.2025\"",
+        expect![[r#"fengsui.toml:56:13: camera.installed = "1.4.2025": is no day; write YYYY-MM-DD"#]],
+    );
+    refused(
+        "azimuth_deg = 90",
+        "azimuth_deg = \"north\"",
+        expect![[
+            r#"fengsui.toml:58:15: camera.azimuth_deg = "north": is a text; write degrees between 0 and 360"#
+        ]],
+    );
     refused(
         "rtsp://192.0.2.1/main",
         "http://192.0.2.1/main",
         expect![[
             r#"fengsui.toml:47:8: camera.main = "http://192.0.2.1/main": is a http address; write rtsp://HOST[:PORT]/PATH or rtsps://..."#
         ]],
-    );
-    refused("[city]", "[city_of]", expect!["fengsui.toml:1: city: is missing; write a table [city]"]);
-    refused(
-        "ring_budget_mib = 512",
-        "ring_budget_mib = 1",
-        expect![
-            "fengsui.toml:11:19: storage.ring_budget_mib = 1: is out of bounds; write whole MiB between 16 and 4194304"
-        ],
     );
     refused(
         "\"33080200001320000002\"",
@@ -327,4 +339,10 @@ fn sealed_passwords_open_with_the_key_file_and_for_their_camera_alone() {
     assert!(problem(&sealed).contains("secret.key cannot be read"), "{}", problem(&sealed));
     crate::sealed::SecretKey::create(&key_path).unwrap();
     assert_eq!(problem(&sealed), other);
+}
+
+#[test]
+fn a_file_that_is_not_there_is_one_refusal() {
+    let refusals = Config::load(Path::new("not-there.toml"), &env(&[])).unwrap_err();
+    expect!["not-there.toml: file: cannot be read: No such file or directory (os error 2); name a readable TOML file"].assert_eq(&refusals.to_string());
 }

@@ -149,3 +149,36 @@ impl FromStr for PlaceKind {
         Err(PlaceRefused::Unknown)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_kind_reads_back_from_its_word() {
+        for kind in PlaceKind::ALL {
+            assert_eq!(kind.as_str().parse(), Ok(kind));
+            assert!(!PlaceKind::sounds_private(kind.as_str()), "{kind}");
+        }
+        assert_eq!(" Key-Target ".parse(), Ok(PlaceKind::KeyTarget));
+    }
+
+    #[test]
+    fn places_of_privacy_are_refused_as_such() {
+        for word in [
+            "bathroom",
+            "Changing-Room",
+            "hotel room guest_room",
+            "dormitory",
+            "宿舍",
+            "女更衣室",
+            "公共厕所",
+            "浴室",
+        ] {
+            assert_eq!(word.parse::<PlaceKind>(), Err(PlaceRefused::Privacy), "{word}");
+        }
+        for word in ["", "street", "room_service"] {
+            assert_eq!(word.parse::<PlaceKind>(), Err(PlaceRefused::Unknown), "{word}");
+        }
+    }
+}

@@ -171,3 +171,66 @@ fn bd09_to_gcj02(lat: f64, lon: f64) -> (f64, f64) {
     let angle = y.atan2(x) - 0.000_003 * (x * BD_TURN).cos();
     (radius * angle.sin(), radius * angle.cos())
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::expect_used, clippy::indexing_slicing, reason = "tests")]
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn near(a: (f64, f64), b: (f64, f64), degrees: f64) -> bool {
+        (a.0 - b.0).abs() <= degrees && (a.1 - b.1).abs() <= degrees
+    }
+
+    #[test]
+    fn known_points_are_converted() {
+        // Published pairs of WGS-84 and GCJ-02: Beijing, Shanghai, Shenzhen.
+        let pairs = [
+            ((39.911_954, 116.377_817), (39.913_345_455_360_69, 116.384_047_224_556_57)),
+            ((31.177_427_6, 121.527_210_6), (31.175_303_983_645_97, 121.531_541_859_215)),
+            ((22.543_847, 113.912_316), (22.540_796_131_694_766, 113.917_176_480_836_3)),
+        ];
+        for (wgs, gcj) in pairs {
+            let got = to_wgs84(gcj.0, gcj.1, Datum::Gcj02);
+            assert!(near(got, wgs, 1e-6), "{got:?} for {wgs:?}");
+        }
+        // A published pair of BD-09 and GCJ-02.
+        let got = bd09_to_gcj02(39.921_336_993_510_22, 116.410_369_493_710_29);
+        assert!(near(got, (39.915, 116.404), 1e-5), "{got:?}");
+    }
+
+    #[test]
+    fn wgs84_and_cgcs2000_and_points_abroad_stay_as_they_are() {
+        assert_eq!(to_wgs84(28.97, 118.87, Datum::Wgs84), (28.97, 118.87));
+        assert_eq!(to_wgs84(28.97, 118.87, Datum::Cgcs2000), (28.97, 118.87));
+        assert_eq!(to_wgs84(48.2, 16.37, Datum::Gcj02), (48.2, 16.37));
+    }
+
+    #[test]
+    fn what_is_not_on_the_globe_is_refused() {
+        assert_eq!(Position::typed(118.87, 28.97, Datum::Wgs84), Err(PositionError::Latitude));
+        assert_eq!(Position::typed(28.97, 181.0, Datum::Wgs84), Err(PositionError::Longitude));
+        assert_eq!(Position::typed(f64::NAN, 1.0, Datum::Gcj02), Err(PositionError::Latitude));
+        assert_eq!(Position::typed(1.0, f64::INFINITY, Datum::Gcj02), Err(PositionError::Longitude));
+    }
+
+    proptest! {
+        /// The inverse is exact to a millimetre (1e-8 degrees) all over the province.
+        #[test]
+        fn the_inverse_of_gcj02_leads_back(lat in 27.0..31.5_f64, lon in 118.0..123.0_f64) {
+            let (there_lat, there_lon) = wgs84_to_gcj02(lat, lon);
+            prop_assert!(near(to_wgs84(there_lat, there_lon, Datum::Gcj02), (lat, lon), 1e-8));
+        }
+
+        /// No number makes a position outside the globe.
+        #[test]
+        fn every_position_is_finite(lat in any::<f64>(), lon in any::<f64>(), datum in 0..4_usize) {
+            let datum = [Datum::Wgs84, Datum::Cgcs2000, Datum::Gcj02, Datum::Bd09][datum];
+            if let Ok(position) = Position::typed(lat, lon, datum) {
+                prop_assert!(position.lat.is_finite() && position.lon.is_finite());
+            }
+        }
+    }
+}

@@ -1,0 +1,30 @@
+# Each target installs what it needs when it is missing, says what, and is quick the second time.
+.DEFAULT_GOAL := help
+.PHONY: help setup ui demo test check clean
+
+help: ## show this
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' Makefile
+
+demo: ## 16 simulated cameras and one node that records and shows them; Ctrl-C stops both
+	@tests/scripts/demo.sh
+
+test: ## everything that must hold: browser part, lints, tests, browser tests
+	@tests/scripts/test.sh
+
+check: ## the quick half of test: format, lints, house rules
+	@tests/scripts/setup.sh build
+	@tests/scripts/ui.sh
+	cargo fmt --all -- --check
+	cargo clippy --locked --workspace --all-targets -- -D warnings
+	cargo test --locked -p fengsui-tests --test suite tidy
+
+setup: ## install what building and testing need
+	@tests/scripts/setup.sh test
+
+ui: ## build the browser's part
+	@tests/scripts/setup.sh build
+	@tests/scripts/ui.sh
+
+clean: ## remove what was built and recorded here
+	cargo clean
+	rm -rf web/ui/dist demo-data
