@@ -183,33 +183,21 @@ impl Ring {
         self.evict(watched);
     }
 
-    /// First place that live readers may still want.
-    fn live_floor(&self, watched: bool) -> u64 {
-        if let Some((place, units)) = self.group
-            && units <= limits::WARM_START_UNITS_MAX
-        {
-            return place;
-        }
-        if !watched {
-            return self.head();
-        }
-        let oldest = self.newest - limits::VIEWER_LAG_MAX;
-        let behind = self
-            .slots
-            .iter()
-            .rev()
-            .take_while(|s| !matches!(s, Slot::Unit { unit, .. } if unit.unit.arrived < oldest))
-            .count();
-        self.head() - behind as u64
-    }
-
-    /// Lets go of what no reader needs.
+    /// Lets go of what no reader needs: what the recorder has drained, is older than the newest group, and too old for
+    /// the viewers there are.
     pub(super) fn evict(&mut self, watched: bool) {
-        let mut floor = self.live_floor(watched);
+        let group = self.group.filter(|(_, units)| *units <= limits::WARM_START_UNITS_MAX);
+        let mut floor = group.map_or(self.head(), |(place, _)| place);
         if let Some(recorder) = &self.recorder {
             floor = floor.min(recorder.at);
         }
+        let oldest = self.newest - limits::VIEWER_LAG_MAX;
         while self.base < floor {
+            if watched
+                && matches!(self.slots.front(), Some(Slot::Unit { unit, .. }) if unit.unit.arrived >= oldest)
+            {
+                break;
+            }
             let Some(slot) = self.slots.pop_front() else { break };
             self.bytes -= slot.bytes();
             self.base += 1;
