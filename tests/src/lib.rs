@@ -9,3 +9,4 @@
 
 pub mod barcode;
 pub mod camsim;
+pub mod harness;

@@ -125,7 +125,9 @@ fn authorise(conn: &mut Conn, world: &mut World, at: usize, request: &Request) -
         if limit.is_some_and(|l| conn.nonce_uses > l) {
             verdict = Verdict::Stale;
         }
-        if stream.faults.any(|f| matches!(f, FaultKind::AuthEverySecond {})) && conn.authorised % 2 == 0 {
+        if stream.faults.any(|f| matches!(f, FaultKind::AuthEverySecond {}))
+            && conn.authorised.is_multiple_of(2)
+        {
             verdict = Verdict::Wrong;
         }
     }

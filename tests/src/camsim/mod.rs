@@ -6,6 +6,7 @@
 
 pub mod audio;
 pub mod auth;
+pub mod client;
 pub mod clip;
 pub mod conn;
 pub mod control;

@@ -126,8 +126,8 @@ impl std::str::FromStr for Profile {
             Self { width: number(width)?, height: number(height)?, fps: number(fps)?, kbits: number(kbits)? };
         let sane = (128..=3840).contains(&profile.width)
             && (96..=2160).contains(&profile.height)
-            && profile.width % 2 == 0
-            && profile.height % 2 == 0
+            && profile.width.is_multiple_of(2)
+            && profile.height.is_multiple_of(2)
             && (1..=60).contains(&profile.fps)
             && (50..=50_000).contains(&profile.kbits);
         if sane {

@@ -510,7 +510,7 @@ impl Reactor {
                 // Dropping it also takes it out of epoll.
                 listener.socket = None;
             } else if listener.socket.is_none() {
-                listener.socket = TcpListener::bind(listener.address).ok();
+                listener.socket = listen(listener.address).ok();
                 if watch_listener(&self.epoll, i, listener).is_err() {
                     listener.socket = None;
                 }
@@ -518,6 +518,22 @@ impl Reactor {
         }
         self.world.publish();
     }
+}
+
+/// Connections that may wait to be accepted: a whole city that comes back at once.
+const LISTEN_BACKLOG: i32 = 4096;
+
+/// A listening socket with room for a rush.
+///
+/// # Errors
+/// When the address cannot be had.
+pub fn listen(address: SocketAddr) -> std::io::Result<TcpListener> {
+    use socket2::{Domain, Socket, Type};
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM.cloexec(), None)?;
+    socket.set_reuse_address(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(LISTEN_BACKLOG)?;
+    Ok(socket.into())
 }
 
 fn watch_listener(epoll: &OwnedFd, at: usize, listener: &Listener) -> std::io::Result<()> {

@@ -36,8 +36,9 @@ impl Scene {
             for x in 0..width {
                 let street = y * 3 > height * 2;
                 let kerb = street && y * 12 < height * 8 + 12;
-                let window =
-                    !street && (x / (width / 16).max(1)) % 2 == 0 && (y / (height / 12).max(1)) % 2 == 0;
+                let window = !street
+                    && (x / (width / 16).max(1)).is_multiple_of(2)
+                    && (y / (height / 12).max(1)).is_multiple_of(2);
                 let shade = (y * 70 / height.max(1)) as u8;
                 background.push(match (kerb, street, window) {
                     (true, ..) => 200,

@@ -1,6 +1,6 @@
 //! A running simulator, as a library.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -68,6 +68,12 @@ pub struct Handle {
 }
 
 impl Handle {
+    /// What the simulator was asked to be.
+    #[must_use]
+    pub fn options(&self) -> &Options {
+        &self.options
+    }
+
     /// Number of cameras.
     #[must_use]
     pub fn cameras(&self) -> u16 {
@@ -312,7 +318,8 @@ fn camera_address(camera: u16) -> Ipv4Addr {
 
 fn listeners(options: &Options) -> Result<Vec<Listener>, SimError> {
     let bind = |address: SocketAddr, camera| {
-        let socket = TcpListener::bind(address).map_err(|source| SimError::Listen { address, source })?;
+        let socket =
+            super::reactor::listen(address).map_err(|source| SimError::Listen { address, source })?;
         let address = socket.local_addr().map_err(|source| SimError::Listen { address, source })?;
         Ok::<_, SimError>(Listener { address, camera, socket: Some(socket) })
     };

@@ -188,7 +188,7 @@ impl ClipStore {
         let o = &self.options;
         let profile = if kind == StreamKind::Main { o.main } else { o.sub };
         let clips = o.clips.unwrap_or(if o.cameras <= 16 { o.cameras } else { 4 }).clamp(1, o.cameras);
-        let second_codec = o.h265_every > 0 && camera % o.h265_every == 0;
+        let second_codec = o.h265_every > 0 && camera.is_multiple_of(o.h265_every);
         let gop_frames = o.gop_s * profile.fps;
         ClipSpec {
             camera: (camera - 1) % clips + 1,
