@@ -10,6 +10,10 @@ pub const FLUSH_BYTES_MAX: usize = 1 << 20;
 pub const FLUSH_AT_KEY_MIN: Duration = Duration::from_millis(1000);
 /// Longest fragment: a GOP that is longer is split here.
 pub const FRAGMENT_DURATION_MAX: Duration = Duration::from_secs(2);
+/// Shortest fragment: key frames that follow faster (Motion JPEG, all-intra coding) share one.
+pub const FRAGMENT_DURATION_MIN: Duration = Duration::from_millis(300);
+/// Longest duration one picture is given; a longer pause between two pictures is not footage.
+pub const FRAME_DURATION_MAX: Duration = Duration::from_secs(10);
 /// Nominal length of a segment on the wall clock.
 pub const SEGMENT_DURATION: Duration = Duration::from_secs(300);
 /// Hard size bound of a segment.
@@ -124,3 +128,15 @@ pub const VOLUME_PROBE_INTERVAL: Duration = Duration::from_secs(2);
 pub const VOLUME_INODES_MIN: u64 = 1000;
 /// Files recovered by one volume between two looks at its streams.
 pub const RECOVERIES_PER_SWEEP_MAX: usize = 1;
+/// Largest record (commit, fragment table) that a reader of segments accepts.
+pub const SEGMENT_RECORD_BYTES_MAX: usize = 4 << 20;
+/// Segment files that playback keeps open.
+pub const SEGMENT_READERS_MAX: usize = 128;
+/// Init segments for browsers that playback remembers.
+pub const INIT_SEGMENTS_MAX: usize = 1024;
+/// Groups of pictures of one playback listing.
+pub const GOPS_PER_LISTING_MAX: usize = 5000;
+/// Problems that one check of footage lists.
+pub const FSCK_PROBLEMS_MAX: usize = 10_000;
+/// Longer side of a still picture in pixels.
+pub const STILL_SIDE_MAX: u32 = 1920;

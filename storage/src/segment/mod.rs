@@ -4,11 +4,18 @@
 //! [`SegmentWriter`] drives the pure group builder; [`recover`] and [`finish_torn`] bring order into what a crash
 //! left; [`SegmentReader`] serves open and closed files; [`mux`] makes the boxes for stored files and for browsers.
 
+mod boxes;
+mod check;
+mod entries;
+mod group;
 mod key;
 pub mod mux;
 mod name;
 mod reader;
+mod records;
 mod recovery;
+mod scan;
+mod timeline;
 mod writer;
 
 use std::sync::Arc;
@@ -18,6 +25,7 @@ use fengsui_config::ids::{NodeId, StreamKey, VolumeId};
 
 use crate::frame::StreamInfo;
 
+pub use check::{FileCheck, check};
 pub use key::{KeyId, NodeKey};
 pub use name::{SegmentFlags, SegmentName, SegmentRow, stream_dir};
 pub use reader::{FragmentEntry, SegmentReader};
@@ -28,7 +36,7 @@ pub use writer::{Abandoned, CloseError, ClosedSegment, Committed, SegmentWriter}
 pub type Hash = [u8; 32];
 
 /// What a new segment starts with.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SegmentHead {
     /// The recording node.
     pub node: NodeId,
@@ -64,3 +72,6 @@ pub enum EndReason {
     /// Bytes within the file do not hold; recovery closed it as it is.
     Damaged = 6,
 }
+
+#[cfg(test)]
+pub(crate) mod tests;

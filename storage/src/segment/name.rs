@@ -173,10 +173,10 @@ impl SegmentRow {
         UtcMicros(self.start_ms.saturating_mul(1000))
     }
 
-    /// End on the node's clock, to the millisecond (rounded up, so that nothing falls between).
+    /// End on the node's clock, to the millisecond (rounded up, as durations are).
     #[must_use]
     pub fn end(&self) -> UtcMicros {
-        UtcMicros((self.start_ms + i64::from(self.duration_ms) + 1).saturating_mul(1000))
+        UtcMicros((self.start_ms.saturating_add(i64::from(self.duration_ms))).saturating_mul(1000))
     }
 }
 
