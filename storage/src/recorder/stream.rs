@@ -155,7 +155,7 @@ impl StreamRecorder {
                 }
             }
         }
-        if self.active.as_ref().is_some_and(|a| a.writer.due(place.now, false)) {
+        if self.active.as_ref().is_some_and(|a| a.writer.due(place.now)) {
             self.flush(place)?;
         }
         if !self.cell.is_due() {
@@ -212,7 +212,7 @@ impl StreamRecorder {
     fn unit(&mut self, place: &mut Place<'_>, unit: Arc<HubUnit>) -> Result<Look, StoreError> {
         let key = unit.starts_picture_group();
         let mut forced = false;
-        if let Some(active) = &self.active {
+        if let Some(active) = &mut self.active {
             let video = unit.unit.track == Track::Video || unit.info.video.is_none();
             let late = active.rotate_at + limits::SEGMENT_KEY_WAIT_MAX;
             let large = active.bytes + active.writer.pending_bytes() as u64 + unit.unit.data.len() as u64;
@@ -220,12 +220,14 @@ impl StreamRecorder {
             let rotate =
                 key && (unit.unit.utc >= active.rotate_at || large > limits::SEGMENT_BYTES_MAX / 16 * 15);
             if rotate || forced {
+                // The last picture lasts until this one.
+                active.writer.followed_by(&unit.unit);
                 self.end(place, EndReason::Rotation)?;
                 self.start = StartReason::Rotation;
                 if !forced && place.core.preferred(self.key) != Some(place.index) {
                     return Ok(Look::Move);
                 }
-            } else if active.writer.due(place.now, key) {
+            } else if active.writer.due(place.now) {
                 self.flush(place)?;
             }
         }
@@ -301,7 +303,7 @@ impl StreamRecorder {
     fn flush(&mut self, place: &mut Place<'_>) -> Result<(), StoreError> {
         let Some(active) = &mut self.active else { return Ok(()) };
         loop {
-            let done = active.writer.flush(place.now, place.buf)?;
+            let done = active.writer.flush(place.buf)?;
             let grown = done.length.saturating_sub(active.bytes);
             active.bytes = done.length;
             if done.units > 0 {
