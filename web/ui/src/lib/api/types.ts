@@ -1,0 +1,164 @@
+/** Shapes of `/api/v1`. Times end in `_us`: microseconds since 1970 on the node's clock. */
+
+export type StreamKind = 'main' | 'sub';
+
+export type SessionState = 'idle' | 'waiting' | 'opening' | 'playing' | 'stalled' | 'back_off';
+
+export type FailureClass =
+  | 'unreachable'
+  | 'auth'
+  | 'wrong_path'
+  | 'not_rtsp'
+  | 'busy'
+  | 'unsupported'
+  | 'bad_data'
+  | 'no_key_frame'
+  | 'stalled'
+  | 'closed'
+  | 'internal';
+
+export type GapReason =
+  | 'camera_offline'
+  | 'auth'
+  | 'network'
+  | 'node_down'
+  | 'disk_error'
+  | 'disk_full'
+  | 'backpressure'
+  | 'policy'
+  | 'clock_step'
+  | 'crash_tail'
+  | 'expired'
+  | 'bad_stream'
+  | 'no_key_frame'
+  | 'damaged';
+
+export interface StreamStatus {
+  state: SessionState;
+  since_us: number;
+  failure: FailureClass | null;
+  detail: string | null;
+  retry_at_us: number | null;
+  codec: string | null;
+  size: { width: number; height: number } | null;
+  fps: number;
+  bits_per_second: number;
+  clock_offset_us: number | null;
+  units: number;
+  bytes: number;
+  lost_packets: number;
+  sessions: number;
+  last_unit_us: number | null;
+}
+
+export type RecordingState = 'recording' | 'not_recording' | 'off';
+
+export interface Camera {
+  code: string;
+  name: string;
+  site: string;
+  site_name: string;
+  station_name: string;
+  sub_centre_name: string;
+  enabled: boolean;
+  class: 'normal' | 'key';
+  host: string;
+  position: { lat: number; lon: number } | null;
+  streams: { main: StreamStatus; sub: StreamStatus | null };
+  recording: {
+    state: RecordingState;
+    reason: GapReason | null;
+    since_us: number | null;
+    last_us: number | null;
+  };
+}
+
+/** One camera's full record: what the table holds, the dossier fields, and addresses without credentials. */
+export interface CameraDetail extends Camera {
+  dossier?: Record<string, string | number | null>;
+  main_address?: string | null;
+  sub_address?: string | null;
+}
+
+export interface CameraPage {
+  items: Camera[];
+  next: string | null;
+  total: number;
+}
+
+export interface Site {
+  code: string;
+  name: string;
+  kind?: string | null;
+  cameras: string[];
+}
+export interface Station {
+  code: string;
+  name: string;
+  sites: Site[];
+}
+export interface SubCentre {
+  code: string;
+  name: string;
+  stations: Station[];
+}
+export interface Topology {
+  city: { code: string; name: string };
+  sub_centres: SubCentre[];
+}
+
+export interface VolumeState {
+  id: string;
+  state: 'ok' | 'full' | 'error' | 'missing';
+  detail: string | null;
+  total_bytes: number;
+  free_bytes: number;
+}
+
+export interface SystemState {
+  node: string;
+  version: string;
+  now_us: number;
+  started_us: number;
+  city: { code: string; name: string } | string;
+  counts: { cameras: number; enabled: number; online: number; recording: number };
+  volumes: VolumeState[];
+  live: { sockets: number; subscriptions: number };
+}
+
+export interface SessionInfo {
+  user: { name: string; roles: string[] };
+}
+
+export interface TimelineSpan {
+  kind: 'footage' | 'gap';
+  from_us: number;
+  to_us: number;
+  open?: boolean;
+  reason?: GapReason;
+}
+export interface TimelineAnswer {
+  from_us: number;
+  to_us: number;
+  spans: TimelineSpan[];
+  first_us: number | null;
+  last_us: number | null;
+}
+
+export interface GopEntry {
+  id: string;
+  from_us: number;
+  to_us: number;
+  bytes: number;
+  key: boolean;
+  init: string;
+}
+export interface InitFacts {
+  codec: string;
+  width: number;
+  height: number;
+}
+export interface GopAnswer {
+  items: GopEntry[];
+  inits: Record<string, InitFacts>;
+}

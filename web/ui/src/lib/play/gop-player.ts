@@ -1,0 +1,329 @@
+import type { Api } from '../api/client';
+import { Problem } from '../api/client';
+import type { GopEntry, StreamKind } from '../api/types';
+import { keyFrameOnly, pictureTimesUs, samplesOf } from './fmp4';
+import { GopIndex, JOIN_US } from './gop-index';
+import { follow, KEY_ONLY_FROM } from './master-clock';
+
+export type GopStatus =
+  | { kind: 'loading' }
+  | { kind: 'ready' }
+  /** No footage at this time; the timeline says why. */
+  | { kind: 'gap' }
+  | { kind: 'unsupported'; codec: string }
+  | { kind: 'error'; code: string; detail: string };
+
+export interface GopPlayerOptions {
+  api: Api;
+  camera: string;
+  stream: StreamKind;
+  video: HTMLVideoElement;
+  nowUs: () => number;
+  onStatus: (status: GopStatus) => void;
+}
+
+/** Media time 0, in seconds since 1970 (2020-01-01): one constant offset for every player, far before any footage. */
+const EPOCH_S = 1_577_836_800;
+/** Seconds of footage loaded ahead at normal speed. */
+const AHEAD_S = 8;
+const AHEAD_S_MAX = 60;
+const KEEP_BEHIND_S = 20;
+const PREFETCH = 3;
+/** A failed fetch is tried again after this. */
+const RETRY_MS = 2_000;
+
+/**
+ * One camera's footage in a `<video>`: groups of pictures fetched one by one into Media Source Extensions on the wall clock.
+ *
+ * Invariants: media time = node UTC - `EPOCH_S`, so `video.buffered` is the coverage that is loaded and gaps are real; groups are
+ * appended in order from a key frame; `loaded` names exactly what is in the buffer.
+ */
+export class GopPlayer {
+  readonly index: GopIndex;
+  private readonly o: GopPlayerOptions;
+  private readonly media = new MediaSource();
+  private readonly objectUrl: string;
+  private buffer: SourceBuffer | undefined;
+  private mime = '';
+  private currentInit = '';
+  private readonly initBytes = new Map<string, Uint8Array<ArrayBuffer>>();
+  private readonly loaded = new Map<string, number[]>();
+  private readonly fetching = new Map<string, { bytes: Promise<Uint8Array<ArrayBuffer>>; abort: AbortController }>();
+  private status: GopStatus = { kind: 'loading' };
+  private targetUs = 0;
+  private rate = 1;
+  private keyOnly = false;
+  private working = false;
+  private correcting = false;
+  private retryAtMs = 0;
+  private soughtUs = Number.NaN;
+  private dead = false;
+  private readonly waiters = new Set<() => void>();
+
+  constructor(options: GopPlayerOptions) {
+    this.o = options;
+    const { api, camera, stream } = options;
+    this.index = new GopIndex((from, to) => api.gops(camera, stream, from, to), options.nowUs);
+    this.media.onsourceopen = () => {
+      this.media.onsourceopen = null;
+      this.media.duration = 4e9;
+      void this.work();
+    };
+    this.objectUrl = URL.createObjectURL(this.media);
+    options.video.src = this.objectUrl;
+  }
+
+  /** Node time of the picture shown, in microseconds. */
+  shownUs(): number {
+    return (this.o.video.currentTime + EPOCH_S) * 1e6;
+  }
+
+  /** Whether the picture of `us` can be shown now, or is known not to exist. */
+  ready(us: number): boolean {
+    if (this.status.kind === 'unsupported' || this.status.kind === 'error') return true;
+    if (!this.index.known(us)) return false;
+    if (this.index.run(us, us + 1).length === 0) return true;
+    const at = this.mediaTime(us);
+    const { buffered, readyState } = this.o.video;
+    if (this.o.video.seeking || readyState < 2) return false;
+    for (let i = 0; i < buffered.length; i += 1) {
+      if (at >= buffered.start(i) - 0.3 && at < buffered.end(i) + 0.3) return true;
+    }
+    return false;
+  }
+
+  /** Called often: this is the master's time and speed. */
+  follow(us: number, running: boolean, rate: number): void {
+    if (this.dead) return;
+    this.targetUs = us;
+    this.setRate(rate);
+    void this.work();
+    const { video } = this.o;
+    if (!this.inBuffer(us)) {
+      if (!video.paused) video.pause();
+      return;
+    }
+    if (!running) {
+      if (!video.paused) video.pause();
+      if (this.soughtUs !== us && Math.abs(this.shownUs() - us) > 1_000) this.seekVideo(us);
+      return;
+    }
+    const error = (us - this.shownUs()) / 1e6;
+    const next = follow(error, rate, this.correcting);
+    if (next.kind === 'seek') {
+      if (!video.seeking) this.seekVideo(us);
+    } else {
+      this.correcting = next.rate !== rate;
+      if (video.playbackRate !== next.rate) video.playbackRate = next.rate;
+    }
+    if (video.paused) void video.play().catch(() => {});
+  }
+
+  /** Times of pictures beside `us`, loading what is missing: `by` 1 the next, -1 the one before. */
+  async pictureBeside(us: number, by: 1 | -1): Promise<number | undefined> {
+    const deadline = performance.now() + 5_000;
+    this.targetUs = us;
+    while (!this.dead && performance.now() < deadline) {
+      const times = [...this.loaded.values()].flat().sort((a, b) => a - b);
+      const place = times.findLastIndex((time) => time <= us + 500);
+      const found = place < 0 ? undefined : times[place + by];
+      // A neighbour across a hole that is not loaded yet is no neighbour.
+      if (found !== undefined && Math.abs(found - us) < JOIN_US) return found;
+      const wanted = by < 0 ? us - JOIN_US : us + JOIN_US;
+      if (this.index.known(wanted) && !this.index.run(wanted, wanted + 1).some((e) => !this.loaded.has(e.id))) return found;
+      this.targetUs = wanted;
+      void this.work();
+      await new Promise<void>((resolve) => {
+        this.waiters.add(resolve);
+        setTimeout(resolve, 100);
+      });
+    }
+    return undefined;
+  }
+
+  close(): void {
+    this.dead = true;
+    for (const { abort } of this.fetching.values()) abort.abort();
+    this.o.video.removeAttribute('src');
+    this.o.video.load();
+    URL.revokeObjectURL(this.objectUrl);
+  }
+
+  private mediaTime(us: number): number {
+    return us / 1e6 - EPOCH_S;
+  }
+
+  private inBuffer(us: number): boolean {
+    const at = this.mediaTime(us);
+    const { buffered } = this.o.video;
+    for (let i = 0; i < buffered.length; i += 1) if (at >= buffered.start(i) - 0.3 && at < buffered.end(i) + 0.3) return true;
+    return false;
+  }
+
+  private seekVideo(us: number): void {
+    const { buffered } = this.o.video;
+    let at = this.mediaTime(us);
+    for (let i = 0; i < buffered.length; i += 1) {
+      const [from, to] = [buffered.start(i), buffered.end(i)];
+      if (at >= from - 0.3 && at < to + 0.3) at = Math.min(Math.max(at, from), to - 0.001);
+    }
+    this.soughtUs = us;
+    this.correcting = false;
+    this.o.video.currentTime = at;
+  }
+
+  private setRate(rate: number): void {
+    const keyOnly = rate >= KEY_ONLY_FROM;
+    this.rate = rate;
+    if (keyOnly === this.keyOnly) return;
+    this.keyOnly = keyOnly;
+    this.forgetLoaded = true;
+  }
+  private forgetLoaded = false;
+
+  /** Loads what is missing around the target, in order; one at a time appends, a few fetch ahead. */
+  private async work(): Promise<void> {
+    if (this.working || this.dead || this.media.readyState === 'closed') return;
+    if (performance.now() < this.retryAtMs) return;
+    this.working = true;
+    try {
+      while (!this.dead && (await this.step()));
+    } catch (cause) {
+      if (!this.dead) this.onError(cause);
+    } finally {
+      this.working = false;
+      for (const wake of this.waiters) wake();
+      this.waiters.clear();
+    }
+  }
+
+  /** Does one thing; false when nothing is left to do. */
+  private async step(): Promise<boolean> {
+    const target = this.targetUs;
+    const until = target + Math.min(AHEAD_S_MAX, AHEAD_S * Math.max(1, this.rate)) * 1e6;
+    await this.index.ensure(target - 2e6, until);
+    if (target !== this.targetUs && Math.abs(target - this.targetUs) > 1e6) return true;
+    if (this.forgetLoaded) await this.clear();
+    const run = this.index.run(this.targetUs, until).filter((entry) => !this.keyOnly || entry.key);
+    if (run.length === 0) {
+      this.set({ kind: 'gap' });
+      return false;
+    }
+    const missing = run.filter((entry) => !this.loaded.has(entry.id));
+    this.dropFetchesExcept(missing);
+    const next = missing[0];
+    if (!next) {
+      this.set({ kind: 'ready' });
+      await this.evict();
+      return false;
+    }
+    if (!(await this.useInit(next))) return false;
+    for (const entry of missing.slice(0, PREFETCH)) this.fetch(entry);
+    const bytes = await this.fetch(next).bytes;
+    this.fetching.delete(next.id);
+    // The user may have gone elsewhere while this was fetched.
+    const wanted = this.index.run(this.targetUs, this.targetUs + 60e6).some((entry) => entry.id === next.id);
+    if (wanted && !this.forgetLoaded) await this.append(next, bytes);
+    if (this.inBuffer(this.targetUs)) this.set({ kind: 'ready' });
+    return true;
+  }
+
+  private fetch(entry: GopEntry): { bytes: Promise<Uint8Array<ArrayBuffer>>; abort: AbortController } {
+    const known = this.fetching.get(entry.id);
+    if (known) return known;
+    const abort = new AbortController();
+    const bytes = this.o.api.gop(this.o.camera, this.o.stream, entry.id, abort.signal);
+    bytes.catch(() => this.fetching.delete(entry.id));
+    const made = { bytes, abort };
+    this.fetching.set(entry.id, made);
+    return made;
+  }
+
+  private dropFetchesExcept(wanted: GopEntry[]): void {
+    const keep = new Set(wanted.map((entry) => entry.id));
+    for (const [id, { abort }] of this.fetching) {
+      if (keep.has(id)) continue;
+      abort.abort();
+      this.fetching.delete(id);
+    }
+  }
+
+  /** Makes the buffer expect `entry`'s parameters; false when the browser cannot decode them. */
+  private async useInit(entry: GopEntry): Promise<boolean> {
+    if (this.currentInit === entry.init) return true;
+    const facts = this.index.inits.get(entry.init);
+    const mime = `video/mp4; codecs="${facts?.codec ?? ''}"`;
+    if (!facts || !MediaSource.isTypeSupported(mime)) {
+      this.set({ kind: 'unsupported', codec: facts?.codec ?? '?' });
+      return false;
+    }
+    let bytes = this.initBytes.get(entry.init);
+    if (!bytes) {
+      bytes = await this.o.api.init(this.o.camera, this.o.stream, entry.init);
+      this.initBytes.set(entry.init, bytes);
+    }
+    if (!this.buffer) {
+      this.buffer = this.media.addSourceBuffer(mime);
+      this.buffer.timestampOffset = -EPOCH_S;
+    } else if (mime !== this.mime) {
+      this.buffer.changeType(mime);
+    }
+    this.mime = mime;
+    await this.update((buffer) => buffer.appendBuffer(bytes));
+    this.currentInit = entry.init;
+    return true;
+  }
+
+  private async append(entry: GopEntry, bytes: Uint8Array<ArrayBuffer>): Promise<void> {
+    const data = this.keyOnly ? (keyFrameOnly(bytes, this.index.nextKeyUs(entry)) ?? bytes) : bytes;
+    try {
+      await this.update((buffer) => buffer.appendBuffer(data));
+    } catch (cause) {
+      if (!(cause instanceof DOMException) || cause.name !== 'QuotaExceededError') throw cause;
+      await this.clear();
+      return;
+    }
+    this.loaded.set(entry.id, pictureTimesUs(samplesOf(data)));
+  }
+
+  private async evict(): Promise<void> {
+    const keepFrom = this.targetUs - KEEP_BEHIND_S * Math.max(1, this.rate) * 1e6;
+    const keepTo = this.targetUs + 3 * AHEAD_S_MAX * 1e6;
+    const gone = this.index.all().filter((e) => this.loaded.has(e.id) && (e.to_us < keepFrom || e.from_us > keepTo));
+    if (gone.length < 8) return;
+    for (const entry of gone) {
+      this.loaded.delete(entry.id);
+      await this.update((buffer) => buffer.remove(this.mediaTime(entry.from_us), this.mediaTime(entry.to_us)));
+    }
+  }
+
+  private async clear(): Promise<void> {
+    this.forgetLoaded = false;
+    this.loaded.clear();
+    this.soughtUs = Number.NaN;
+    if (this.buffer) await this.update((buffer) => buffer.remove(0, Number.POSITIVE_INFINITY));
+  }
+
+  private update(act: (buffer: SourceBuffer) => void): Promise<void> {
+    const { buffer } = this;
+    if (!buffer || this.dead) return Promise.reject(new DOMException('closed', 'AbortError'));
+    return new Promise((resolve, reject) => {
+      buffer.onupdateend = () => resolve();
+      buffer.onerror = () => reject(new Problem(0, 'bad_media', 'the browser refused the pictures'));
+      act(buffer);
+    });
+  }
+
+  private onError(cause: unknown): void {
+    if (cause instanceof DOMException && cause.name === 'AbortError') return;
+    this.retryAtMs = performance.now() + RETRY_MS;
+    if (cause instanceof Problem) this.set({ kind: 'error', code: cause.code, detail: cause.remedy ?? cause.detail });
+    else this.set({ kind: 'error', code: 'bad_media', detail: cause instanceof Error ? cause.message : String(cause) });
+  }
+
+  private set(status: GopStatus): void {
+    if (this.dead || JSON.stringify(status) === JSON.stringify(this.status)) return;
+    this.status = status;
+    this.o.onStatus(status);
+  }
+}
