@@ -8,5 +8,8 @@
 )]
 
 pub mod barcode;
+pub mod bench;
 pub mod camsim;
 pub mod harness;
+pub mod figure;
+pub mod procstat;
