@@ -2,12 +2,15 @@
 //!
 //! A run always begins with a key frame. It begins when a session has its first one, when the parameters at a key frame
 //! differ from the run's, and at the first key frame after a clock step ([`crate::clockmap`]). Until that key frame the
-//! old run goes on, so that neither change nor step costs a picture.
+//! old run goes on, so that neither change nor step costs a picture. A run also ends where a camera was silent for
+//! `limits::STALL_AFTER`, so that a hole within a session becomes a gap with a reason.
 
+use fengsui_config::clock::UtcMicros;
 use fengsui_config::limits;
 use fengsui_storage::board::FailureClass;
 use fengsui_storage::frame::{
-    AccessUnit, AudioParams, StartReason, StreamInfo, Track, VIDEO_TIMESCALE, VideoCodec, VideoParams,
+    AccessUnit, AudioParams, GapReason, StartReason, StreamInfo, Track, VIDEO_TIMESCALE, VideoCodec,
+    VideoParams,
 };
 
 use crate::clockmap::{Arrival, ClockMap, Stamp, Step};
@@ -21,6 +24,8 @@ pub trait Output {
     fn begin(&mut self, info: StreamInfo);
     /// The next unit of the run.
     fn push(&mut self, unit: AccessUnit);
+    /// The run ended with the unit before; nothing came since.
+    fn end(&mut self, reason: GapReason);
 }
 
 /// What one item came to.
@@ -62,6 +67,7 @@ pub struct Assembler {
     counters: Counters,
     offset_us: Option<i64>,
     last_step: Option<Step>,
+    last_picture: Option<UtcMicros>,
 }
 
 impl Default for Assembler {
@@ -75,6 +81,7 @@ impl Default for Assembler {
             counters: Counters::default(),
             offset_us: None,
             last_step: None,
+            last_picture: None,
         }
     }
 }
@@ -106,7 +113,8 @@ impl Assembler {
     /// Takes one item that arrived at `arrival`.
     ///
     /// # Errors
-    /// `BadData` when a unit is larger than `limits::ACCESS_UNIT_BYTES_MAX`.
+    /// `BadData` when a unit is larger than `limits::ACCESS_UNIT_BYTES_MAX`; `Unsupported` when it is coded in another
+    /// way than declared.
     pub fn take(
         &mut self,
         item: SourceItem,
@@ -140,7 +148,7 @@ impl Assembler {
                 }
                 self.counters.lost_packets += u64::from(unit.lost_before);
                 match unit.track {
-                    Track::Video => return Ok(self.video_unit(unit, arrival, out)),
+                    Track::Video => return self.video_unit(unit, arrival, out),
                     Track::Audio => self.audio_unit(unit, arrival, out),
                 }
             }
@@ -148,14 +156,27 @@ impl Assembler {
         Ok(Taken::Other)
     }
 
-    fn video_unit(&mut self, unit: SourceUnit, arrival: Arrival, out: &mut dyn Output) -> Taken {
+    fn video_unit(
+        &mut self,
+        unit: SourceUnit,
+        arrival: Arrival,
+        out: &mut dyn Output,
+    ) -> Result<Taken, Failure> {
         let codec = self.video.as_ref().map_or(VideoCodec::H264, |v| v.codec);
         let contents = nal::look(codec, &unit.data);
         if !contents.whole || unit.data.is_empty() {
             self.counters.lost_packets += 1;
-            return Taken::Other;
+            return Ok(Taken::Other);
+        }
+        if contents.foreign {
+            return Err(foreign(codec));
         }
         let mut stamp = self.video_map.stamp(unit.raw_pts, arrival);
+        let silent = self.last_picture.is_some_and(|last| stamp.utc > last + limits::STALL_AFTER);
+        self.last_picture = Some(stamp.utc);
+        if silent && self.run.take().is_some() {
+            out.end(GapReason::Network);
+        }
         let key = contents.key && self.video.is_some();
         if key && let Some(info) = self.next_run() {
             self.video_map.begin_run();
@@ -166,8 +187,9 @@ impl Assembler {
             out.begin(info);
         }
         self.offset_us = stamp.camera_utc.map(|c| c.since(stamp.utc));
+        self.last_picture = Some(stamp.utc);
         self.emit(unit, key, stamp, arrival, out);
-        Taken::Video { key }
+        Ok(Taken::Video { key })
     }
 
     /// The run that has to begin at this key frame, if one has.
@@ -217,6 +239,15 @@ impl Assembler {
             data: unit.data,
         });
     }
+}
+
+fn foreign(declared: VideoCodec) -> Failure {
+    let text = match declared {
+        VideoCodec::H264 => "The device declares H.264, but sends H.265.",
+        VideoCodec::H265 => "The device declares H.265, but sends H.264.",
+        VideoCodec::Mjpeg => "The device declares JPEG, but sends something else.",
+    };
+    Failure::new(FailureClass::Unsupported, text)
 }
 
 #[cfg(test)]

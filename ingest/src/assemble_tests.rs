@@ -12,11 +12,15 @@ struct Log {
     /// (run number, track, key, pts)
     units: Vec<(usize, Track, bool, i64)>,
     utc: Vec<i64>,
+    ends: Vec<GapReason>,
 }
 
 impl Output for Log {
     fn begin(&mut self, info: StreamInfo) {
         self.begins.push((info.start, info.video.map(|v| v.width)));
+    }
+    fn end(&mut self, reason: GapReason) {
+        self.ends.push(reason);
     }
     fn push(&mut self, unit: AccessUnit) {
         self.units.push((self.begins.len(), unit.track, unit.key, unit.pts));
@@ -188,4 +192,51 @@ fn loss_is_counted_and_marked() {
     b.give(SourceItem::Unit(SourceUnit { track: Track::Video, raw_pts: 1, lost_before: 3, data })).unwrap();
     assert_eq!(b.a.counters().lost_packets, 5, "one bad packet, three lost, one torn unit");
     assert_eq!(b.a.counters().units, 1);
+}
+
+#[test]
+fn silence_within_a_session_becomes_a_gap_and_the_next_run_begins_with_a_key_frame() {
+    let mut b = Bench::new();
+    b.tracks(1920);
+    b.picture(true);
+    b.mono += 4_000_000;
+    b.raw += 360_000;
+    b.picture(false);
+    assert!(b.log.ends.is_empty(), "a short pause is none");
+    b.mono += 7_000_000;
+    b.raw += 630_000;
+    b.picture(false);
+    b.picture(true);
+    assert_eq!(b.log.ends, [GapReason::Network]);
+    assert_eq!(
+        b.log.begins.iter().map(|x| x.0).collect::<Vec<_>>(),
+        [StartReason::Connected, StartReason::Connected]
+    );
+    let runs: Vec<_> = b.log.units.iter().map(|u| (u.0, u.3)).collect();
+    assert_eq!(runs, [(1, 0), (1, 363_600), (2, 0)]);
+}
+
+#[test]
+fn pictures_that_were_only_held_up_make_no_gap() {
+    let mut b = Bench::new();
+    b.tracks(1920);
+    b.picture(true);
+    b.mono += 8_000_000;
+    for _ in 0..200 {
+        b.mono -= 39_000;
+        b.picture(false);
+    }
+    assert!(b.log.ends.is_empty());
+    assert_eq!(b.log.units.len(), 201);
+}
+
+#[test]
+fn another_coding_than_declared_is_named() {
+    let mut b = Bench::new();
+    b.tracks(1920);
+    let data = Bytes::from_static(&[0, 0, 0, 3, 0x40, 1, 0x0C]);
+    let unit = SourceUnit { track: Track::Video, raw_pts: 0, lost_before: 0, data };
+    let failure = b.give(SourceItem::Unit(unit)).unwrap_err();
+    assert_eq!(failure.class, FailureClass::Unsupported);
+    assert_eq!(failure.detail, "The device declares H.264, but sends H.265.");
 }

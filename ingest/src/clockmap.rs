@@ -85,8 +85,9 @@ struct Track {
     shift: i64,
     /// Ticks of the run's first unit; `None` until it comes.
     run_start: Option<i64>,
-    /// Highest ticks so far, and its arrival.
+    /// Highest ticks so far, the last distance between two pictures, and the last arrival.
     highest: i64,
+    interval: i64,
     last_mono: MonoMicros,
     /// Monotonic microseconds of tick 0, as applied.
     offset_us: i64,
@@ -171,6 +172,7 @@ impl ClockMap {
             shift: raw.saturating_neg(),
             run_start: None,
             highest: 0,
+            interval: 1,
             last_mono: arrival.mono,
             offset_us: mono,
             wall_us: wall,
@@ -180,9 +182,12 @@ impl ClockMap {
         });
         let mut ticks = raw.saturating_add(t.shift);
         if let Some(step) = t.jump(ticks, rate, mono) {
-            // Go on by arrival time, at least one tick further; reports of before no longer fit the new time stamps.
+            // Go on in the same rhythm, or by arrival time after a pause; reports of before no longer fit.
             let passed = mono.saturating_sub(mono_us(t.last_mono)).max(0);
-            let next = t.highest.saturating_add(to_ticks(passed, rate).max(1));
+            let rhythm = to_us(t.interval, rate);
+            let further =
+                if (passed - rhythm).abs() > step_min_us() { to_ticks(passed, rate) } else { t.interval };
+            let next = t.highest.saturating_add(further.max(1));
             t.shift = next.saturating_sub(raw);
             ticks = next;
             t.window.push(arrival.mono, mono.saturating_sub(to_us(ticks, rate)));
@@ -227,7 +232,10 @@ impl Track {
         let stream_us = to_us(ticks.saturating_sub(self.highest).max(0), rate);
         let real_us = mono_us(mono).saturating_sub(mono_us(self.last_mono)).max(0);
         let passed_us = stream_us.min(real_us).min(1_000_000);
-        self.highest = self.highest.max(ticks);
+        if ticks > self.highest {
+            self.interval = ticks.saturating_sub(self.highest).min(rate);
+            self.highest = ticks;
+        }
         self.last_mono = mono;
         self.wall_seen_us = wall;
 

@@ -275,3 +275,7 @@ fn stream_seed(key: StreamKey) -> u64 {
     key.hash(&mut hasher);
     hasher.finish()
 }
+
+#[cfg(test)]
+#[path = "fleet_tests.rs"]
+mod tests;

@@ -11,6 +11,8 @@ pub struct Contents {
     pub key: bool,
     /// The length prefixes fit the data exactly.
     pub whole: bool,
+    /// It is coded in the other of the two: some cameras declare H.264 and send H.265, or change in mid-session.
+    pub foreign: bool,
 }
 
 /// Looks through an access unit of NAL units with 4-byte big-endian lengths; JPEG images are always whole key pictures.
@@ -21,7 +23,7 @@ pub struct Contents {
 pub fn look(codec: VideoCodec, data: &[u8]) -> Contents {
     if codec == VideoCodec::Mjpeg {
         let whole = data.starts_with(&[0xFF, 0xD8]);
-        return Contents { picture: whole, key: whole, whole };
+        return Contents { picture: whole, key: whole, whole, foreign: false };
     }
     let mut found = Contents { whole: true, ..Contents::default() };
     let mut rest = data;
@@ -39,13 +41,22 @@ pub fn look(codec: VideoCodec, data: &[u8]) -> Contents {
             found.whole = false;
             return found;
         };
-        let (picture, key) = match codec {
-            VideoCodec::H264 => (matches!(first & 0x1F, 1..=5), first & 0x1F == 5),
-            VideoCodec::H265 => (matches!(first >> 1 & 0x3F, 0..=31), matches!(first >> 1 & 0x3F, 16..=21)),
-            VideoCodec::Mjpeg => (false, false),
-        };
-        found.picture |= picture;
-        found.key |= key;
+        match codec {
+            VideoCodec::H264 => {
+                found.picture |= matches!(first & 0x1F, 1..=5);
+                found.key |= first & 0x1F == 5;
+                // Headers of H.265 parameter sets. As H.264 they would be of an unused type or data partitions, which
+                // no camera's profile has.
+                found.foreign |= matches!(nal, [0x40 | 0x42 | 0x44, 0x01, ..]);
+            }
+            VideoCodec::H265 => {
+                found.picture |= matches!(first >> 1 & 0x3F, 0..=31);
+                found.key |= matches!(first >> 1 & 0x3F, 16..=21);
+                // A layer of 32 or more; H.264 slices and parameter sets look like that.
+                found.foreign |= first & 1 == 1;
+            }
+            VideoCodec::Mjpeg => {}
+        }
         rest = next;
     }
     found
@@ -80,7 +91,7 @@ mod tests {
     fn a_unit_of_headers_alone_is_no_picture() {
         assert_eq!(
             look(VideoCodec::H264, &unit(&[&[0x09, 0x10], &[0x06, 5]])),
-            Contents { picture: false, key: false, whole: true }
+            Contents { picture: false, key: false, whole: true, foreign: false }
         );
     }
 
@@ -91,6 +102,15 @@ mod tests {
         assert!(!look(VideoCodec::H264, &data).whole);
         assert!(!look(VideoCodec::H264, &[0, 0]).whole);
         assert!(!look(VideoCodec::H265, &[0, 0, 0, 0]).whole);
+    }
+
+    #[test]
+    fn the_other_coding_is_noticed() {
+        let h265 = unit(&[&[0x40, 1, 0x0C], &[0x42, 1, 1], &[0x44, 1, 0xC1], &[0x26, 1, 0xAF]]);
+        assert!(look(VideoCodec::H264, &h265).foreign && !look(VideoCodec::H265, &h265).foreign);
+        let h264 = unit(&[&[0x67, 0x42, 0xC0], &[0x68, 0xCE], &[0x65, 0x88]]);
+        assert!(look(VideoCodec::H265, &h264).foreign && !look(VideoCodec::H264, &h264).foreign);
+        assert!(look(VideoCodec::H265, &unit(&[&[0x41, 0x9A, 0x21]])).foreign);
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use fengsui_config::clock::{Clock, MonoMicros};
 use fengsui_storage::board::{SessionState, StreamStatus};
-use fengsui_storage::frame::{AccessUnit, StreamInfo, VideoParams};
+use fengsui_storage::frame::{AccessUnit, GapReason, StreamInfo, VideoParams};
 use fengsui_storage::hub::StreamHub;
 use parking_lot::Mutex;
 
@@ -23,6 +23,9 @@ impl Output for HubOutput<'_> {
     }
     fn push(&mut self, unit: AccessUnit) {
         self.0.push(unit);
+    }
+    fn end(&mut self, reason: GapReason) {
+        self.0.end(reason);
     }
 }
 

@@ -73,26 +73,61 @@ pub trait Opener: Send + Sync + 'static {
 }
 
 /// The openers of the product: `rtsp://` by retina, `rtsps://` by GStreamer.
+///
+/// retina answers one challenge a session. Devices whose nonces hold for a request or two accept the credentials at
+/// DESCRIBE and refuse them at SETUP; they are opened by GStreamer, which answers every challenge.
 pub struct Openers {
     rtsp: rtsp::RtspOpener,
+    /// Devices found to be of that kind; at most one entry for each configured device.
+    #[cfg(feature = "gst")]
+    fickle: Arc<parking_lot::Mutex<std::collections::BTreeSet<String>>>,
 }
 
 impl Openers {
     /// All openers this build has.
     #[must_use]
     pub fn new() -> Arc<dyn Opener> {
-        Arc::new(Self { rtsp: rtsp::RtspOpener::default() })
+        Arc::new(Self {
+            rtsp: rtsp::RtspOpener::default(),
+            #[cfg(feature = "gst")]
+            fickle: Arc::default(),
+        })
     }
 }
 
+#[cfg(feature = "gst")]
+impl Opener for Openers {
+    fn open(&self, target: Target) -> BoxFuture<'static, Result<Box<dyn Source>, Failure>> {
+        let device = target.device();
+        if target.url.scheme() == "rtsps" || self.fickle.lock().contains(&device) {
+            return gst::open(target);
+        }
+        let (fickle, first) = (self.fickle.clone(), self.rtsp.open_or_explain(target.clone()));
+        Box::pin(async move {
+            match first.await {
+                Ok(source) => Ok(source),
+                Err(rtsp::Refusal { fickle: true, failure }) => {
+                    tracing::info!(device, detail = %failure, "one-time nonces: the device is opened by GStreamer");
+                    fickle.lock().insert(device);
+                    gst::open(target).await
+                }
+                Err(refusal) => Err(refusal.failure),
+            }
+        })
+    }
+
+    fn settle(&self) -> BoxFuture<'static, ()> {
+        self.rtsp.settle()
+    }
+}
+
+#[cfg(not(feature = "gst"))]
 impl Opener for Openers {
     fn open(&self, target: Target) -> BoxFuture<'static, Result<Box<dyn Source>, Failure>> {
         if target.url.scheme() != "rtsps" {
-            return self.rtsp.open(target);
+            let opening = self.rtsp.open_or_explain(target);
+            return Box::pin(async move { opening.await.map_err(|refusal| refusal.failure) });
         }
-        #[cfg(feature = "gst")]
-        return gst::open(target);
-        #[cfg(not(feature = "gst"))]
         Box::pin(std::future::ready(Err(Failure::new(
             fengsui_storage::board::FailureClass::Unsupported,
             "This build has no RTSPS: it was made without the feature gst.",

@@ -25,7 +25,7 @@ use retina::client::{
 use retina::codec::{CodecItem, FrameFormat, ParametersRef};
 
 use super::rtsp_error::{Phase, classify, is_bad_packet};
-use super::{Opener, Source, SourceItem, SourceUnit};
+use super::{Source, SourceItem, SourceUnit};
 use crate::failure::Failure;
 use crate::spec::Target;
 
@@ -35,16 +35,36 @@ pub(super) struct RtspOpener {
     goodbyes: Arc<SessionGroup>,
 }
 
-impl Opener for RtspOpener {
-    fn open(&self, target: Target) -> BoxFuture<'static, Result<Box<dyn Source>, Failure>> {
+/// Why a session was not opened.
+pub(super) struct Refusal {
+    /// The failure, for people and machines.
+    pub failure: Failure,
+    /// Credentials that the device accepted were refused a request later.
+    pub fickle: bool,
+}
+
+impl RtspOpener {
+    /// Opens a session.
+    pub(super) fn open_or_explain(
+        &self,
+        target: Target,
+    ) -> BoxFuture<'static, Result<Box<dyn Source>, Refusal>> {
         let goodbyes = self.goodbyes.clone();
         Box::pin(async move {
-            let source = open(&target, goodbyes).await.map_err(|f| f.without(target.credentials.as_ref()))?;
-            Ok(Box::new(source) as Box<dyn Source>)
+            let mut described = false;
+            match open(&target, goodbyes, &mut described).await {
+                Ok(source) => Ok(Box::new(source) as Box<dyn Source>),
+                Err(failure) => {
+                    let fickle =
+                        described && target.credentials.is_some() && failure.class == FailureClass::Auth;
+                    Err(Refusal { failure: failure.without(target.credentials.as_ref()), fickle })
+                }
+            }
         })
     }
 
-    fn settle(&self) -> BoxFuture<'static, ()> {
+    /// Waits until dropped sessions have said goodbye.
+    pub(super) fn settle(&self) -> BoxFuture<'static, ()> {
         let goodbyes = self.goodbyes.clone();
         Box::pin(async move {
             // A device that does not answer the goodbye will close the session by its own time-out.
@@ -69,7 +89,11 @@ struct RtspSource {
     credentials: Option<Credentials>,
 }
 
-async fn open(target: &Target, goodbyes: Arc<SessionGroup>) -> Result<RtspSource, Failure> {
+async fn open(
+    target: &Target,
+    goodbyes: Arc<SessionGroup>,
+    described: &mut bool,
+) -> Result<RtspSource, Failure> {
     let creds = target.credentials.as_ref().map(|c| retina::client::Credentials {
         username: c.user.clone(),
         password: c.password.expose().to_owned(),
@@ -83,6 +107,7 @@ async fn open(target: &Target, goodbyes: Arc<SessionGroup>) -> Result<RtspSource
     let failed = |phase| move |e: retina::Error| classify(e.status_code(), &e.to_string(), phase);
     let mut session =
         Session::describe(target.url.clone(), options).await.map_err(failed(Phase::Describing))?;
+    *described = true;
     let (video, video_codec) = pick_video(&session)?;
     session.setup(video, setup_options(target.transport)).await.map_err(failed(Phase::SettingUp))?;
     let audio = match pick_audio(&session) {

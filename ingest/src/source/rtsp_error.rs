@@ -25,6 +25,11 @@ pub(super) fn is_bad_packet(text: &str) -> bool {
 /// Class and sentence of an error with its RTSP status (if it came from a response) and its text.
 pub(super) fn classify(status: Option<u16>, text: &str, phase: Phase) -> Failure {
     if let Some(failure) = status.and_then(by_status) {
+        if failure.class == FailureClass::WrongPath && phase == Phase::SettingUp {
+            let text =
+                "The device does not know the track address that it named itself (a wrong Content-Base?).";
+            return Failure::new(FailureClass::WrongPath, text);
+        }
         return failure;
     }
     if status.is_some() {
