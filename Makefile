@@ -1,6 +1,6 @@
 # Each target installs what it needs when it is missing, says what, and is quick the second time.
 .DEFAULT_GOAL := help
-.PHONY: help setup ui demo test check clean
+.PHONY: help demo test check figures bench setup ui clean
 
 help: ## show this
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' Makefile
@@ -17,6 +17,12 @@ check: ## the quick half of test: format, lints, house rules
 	cargo fmt --all -- --check
 	cargo clippy --locked --workspace --all-targets -- -D warnings
 	cargo test --locked -p fengsui-tests --test suite tidy
+
+figures: ## print the short form of every figure
+	@tests/scripts/figures.sh short
+
+bench: ## measure the figures in full: recording cost beside ffmpeg and the bare floor
+	@tests/scripts/figures.sh full
 
 setup: ## install what building and testing need
 	@tests/scripts/setup.sh test

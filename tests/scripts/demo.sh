@@ -29,8 +29,8 @@ free_port() {
   while (exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null; do port=$((port + 1)); done
   echo "$port"
 }
-wait_for() { # TEXT LOG PID: until a line of LOG begins with TEXT, as long as PID lives and for at most two minutes
-  for _ in $(seq 1200); do
+wait_for() { # TEXT LOG PID: until a line of LOG begins with TEXT, as long as PID lives and for at most ten minutes
+  for _ in $(seq 6000); do
     grep -q "^$1" "$2" 2>/dev/null && return 0
     kill -0 "$3" 2>/dev/null || break
     sleep 0.1
@@ -45,7 +45,7 @@ rtsp=$(free_port 8554)
 control=$(free_port 8600)
 http=$(free_port 8080)
 
-echo "demo: starting camsim with $cameras cameras"
+echo "demo: starting camsim with $cameras cameras (the first time it makes their pictures)"
 target/release/camsim --cameras "$cameras" --rtsp "127.0.0.1:$rtsp" --control "127.0.0.1:$control" \
   >"$data/log/camsim.out" 2>"$data/log/camsim.log" &
 camsim_pid=$!
