@@ -75,9 +75,12 @@ export interface Camera {
 
 /** One camera's full record: what the table holds, the dossier fields, and addresses without credentials. */
 export interface CameraDetail extends Camera {
-  dossier?: Record<string, string | number | null>;
-  main_address?: string | null;
-  sub_address?: string | null;
+  main_url: string;
+  sub_url: string | null;
+  user: string | null;
+  transport: string;
+  record: string;
+  dossier: Record<string, unknown>;
 }
 
 export interface CameraPage {
@@ -120,10 +123,12 @@ export interface SystemState {
   version: string;
   now_us: number;
   started_us: number;
-  city: { code: string; name: string } | string;
-  counts: { cameras: number; enabled: number; online: number; recording: number };
+  city: { code: string; name: string };
+  counts: { cameras: number; enabled: number; online: number; recording: number; not_recording: number };
   volumes: VolumeState[];
   live: { sockets: number; subscriptions: number };
+  /** The configuration file was changed but refused; the one before is in use. */
+  config_refused?: { at_us: number; refusals: string[] } | null;
 }
 
 export interface SessionInfo {

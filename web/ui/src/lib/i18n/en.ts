@@ -98,7 +98,7 @@ export const en = {
   },
   play: {
     title: 'Investigate', choose: 'Choose cameras', chooseHint: 'One to four cameras play in step. Pick them on the left.', addCamera: 'Cameras', remove: 'Remove',
-    time: 'Go to time', timeHint: '1430, 14:30:05, 11-23 14:30, -10m, now', timeBad: 'This is no time. Examples: 1430, 14:30:05, 2026-11-23 14:30, -10m.',
+    time: 'Go to time', timeHint: 'Go to: 1430, 14:30:05, -10m', timeBad: 'This is no time. Examples: 1430, 14:30:05, 2026-11-23 14:30, -10m.',
     play: 'Play', pause: 'Pause', stepBack: 'One picture back', stepOn: 'One picture on', slower: 'Slower', faster: 'Faster', speed: 'Speed', keyOnly: 'key frames only',
     back10: '10 s back', on10: '10 s on', minuteBack: 'One minute back', minuteOn: 'One minute on', markIn: 'Mark start', markOut: 'Mark end', clearMarks: 'Clear marks', marked: (s: string) => `Marked ${s}`,
     zoomIn: 'Closer', zoomOut: 'Wider', toNow: 'Latest', timeline: 'Timeline', legend: 'Gaps', footage: 'footage', recordingNow: 'being written',

@@ -52,7 +52,7 @@ export const zhCn: Messages = {
   },
   play: {
     title: '调阅', choose: '选择摄像机', chooseHint: '最多四路摄像机同步播放，请在左侧选择。', addCamera: '摄像机', remove: '移除',
-    time: '跳转到时间', timeHint: '1430、14:30:05、11-23 14:30、-10m、现在', timeBad: '无法识别的时间。示例：1430、14:30:05、2026-11-23 14:30、-10m。',
+    time: '跳转到时间', timeHint: '跳转：1430、14:30:05、-10m', timeBad: '无法识别的时间。示例：1430、14:30:05、2026-11-23 14:30、-10m。',
     play: '播放', pause: '暂停', stepBack: '后退一帧', stepOn: '前进一帧', slower: '减速', faster: '加速', speed: '倍速', keyOnly: '仅关键帧',
     back10: '后退 10 秒', on10: '前进 10 秒', minuteBack: '后退 1 分钟', minuteOn: '前进 1 分钟', markIn: '标记起点', markOut: '标记终点', clearMarks: '清除标记', marked: (s) => `已标记 ${s}`,
     zoomIn: '放大', zoomOut: '缩小', toNow: '最新', timeline: '时间轴', legend: '缺口', footage: '录像', recordingNow: '正在写入',

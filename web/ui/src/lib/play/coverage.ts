@@ -2,6 +2,8 @@ import type { GapReason, TimelineAnswer, TimelineSpan } from '../api/types';
 
 /** How old an answer that reaches the present may grow. */
 const FRESH_MS = 4_000;
+/** The node answers at most this long a range at once. */
+const RANGE_MAX_US = 32 * 86_400e6;
 
 /**
  * What the timeline says about one stream in one window of time: footage and gaps with reasons.
@@ -43,12 +45,13 @@ export class Coverage {
     const turn = (this.asked += 1);
     this.busy = true;
     try {
-      const answer = await this.load(Math.max(0, fromUs - padUs), toUs + padUs);
+      const pad = Math.max(0, Math.min(padUs, (RANGE_MAX_US - (toUs - fromUs)) / 2));
+      const answer = await this.load(Math.max(0, fromUs - pad), toUs + pad);
       if (turn !== this.asked) return false;
       this.answer = answer;
       this.error = undefined;
       this.fetchedMs = now / 1000;
-      this.reachedNow = toUs + padUs >= now;
+      this.reachedNow = toUs + pad >= now;
       return true;
     } catch (cause) {
       this.error = cause;
