@@ -1,0 +1,33 @@
+//! Where a node keeps what under its data folder.
+
+use std::path::{Path, PathBuf};
+
+/// Folder of the journal.
+#[must_use]
+pub fn journal(data: &Path) -> PathBuf {
+    data.join("journal")
+}
+
+/// Folder of the catalogue.
+#[must_use]
+pub fn catalogue(data: &Path) -> PathBuf {
+    data.join("catalogue")
+}
+
+/// The node's own key.
+#[must_use]
+pub fn node_key(data: &Path) -> PathBuf {
+    data.join("node.key")
+}
+
+/// Folder of the self-signed certificate.
+#[must_use]
+pub fn tls(data: &Path) -> PathBuf {
+    data.join("tls")
+}
+
+/// Held by the process that uses the folder.
+#[must_use]
+pub fn lock(data: &Path) -> PathBuf {
+    data.join("lock")
+}
