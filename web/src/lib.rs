@@ -1,1 +1,17 @@
-//! placeholder
+//! People and nodes: the HTTP API, live pictures, playback, the browser UI, and the `fengsui` binary.
+//!
+//! Only [`node`] knows the ingest side; everything else works on config and storage.
+
+pub mod api;
+pub mod app;
+pub mod auth;
+pub mod http;
+pub mod live;
+pub mod lock;
+pub mod logs;
+pub mod media;
+pub mod paths;
+pub mod recordings;
+#[cfg(test)]
+mod testing;
+pub mod ui;

@@ -1,0 +1,154 @@
+//! `/metrics` in the text format of Prometheus (version 0.0.4).
+
+use std::fmt::{Display, Write as _};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use axum::extract::State;
+use axum::response::{IntoResponse as _, Response};
+use fengsui_config::ids::{StreamKey, StreamKind};
+use fengsui_storage::board::SessionState;
+use http::header::CONTENT_TYPE;
+
+use super::system;
+use crate::app::App;
+use crate::recordings::VolumeState;
+
+/// Counters and states for Prometheus.
+#[utoipa::path(get, path = "/metrics", tag = "system", responses(
+    (status = 200, content_type = "text/plain", body = String)))]
+pub async fn show(State(app): State<Arc<App>>) -> Response {
+    ([(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], write(&app)).into_response()
+}
+
+#[derive(Default)]
+struct Page(String);
+
+impl Page {
+    fn family(&mut self, name: &str, kind: &str, help: &str) {
+        let _ = writeln!(self.0, "# HELP fengsui_{name} {help}\n# TYPE fengsui_{name} {kind}");
+    }
+    fn sample(&mut self, name: &str, labels: &str, value: impl Display) {
+        let _ = writeln!(self.0, "fengsui_{name}{labels} {value}");
+    }
+    fn single(&mut self, name: &str, kind: &str, help: &str, value: impl Display) {
+        self.family(name, kind, help);
+        self.sample(name, "", value);
+    }
+}
+
+fn write(app: &App) -> String {
+    let mut page = Page::default();
+    let system = system::view(app);
+    page.family("build_info", "gauge", "Version of the program.");
+    page.sample("build_info", &format!("{{version=\"{}\",node=\"{}\"}}", system.version, system.node), 1);
+    #[expect(clippy::cast_precision_loss, reason = "a time in seconds")]
+    page.single(
+        "start_time_seconds",
+        "gauge",
+        "Start of the process, Unix time.",
+        system.started_us as f64 / 1e6,
+    );
+    page.single("cameras", "gauge", "Cameras configured.", system.counts.cameras);
+    page.single("cameras_enabled", "gauge", "Cameras enabled.", system.counts.enabled);
+    page.single("cameras_online", "gauge", "Cameras whose main stream plays.", system.counts.online);
+    page.single("cameras_recording", "gauge", "Cameras being recorded.", system.counts.recording);
+    page.single(
+        "cameras_not_recording",
+        "gauge",
+        "Cameras due and not recorded.",
+        system.counts.not_recording,
+    );
+    volumes(&mut page, &system);
+    hub(&mut page, app);
+    live(&mut page, app);
+    streams(&mut page, app);
+    page.0
+}
+
+fn volumes(page: &mut Page, system: &system::SystemView) {
+    let labels = |id: &str| format!("{{volume=\"{id}\"}}");
+    page.family("volume_ok", "gauge", "1 while the volume takes footage.");
+    for v in &system.volumes {
+        page.sample("volume_ok", &labels(&v.id), u8::from(v.state == VolumeState::Ok));
+    }
+    page.family("volume_size_bytes", "gauge", "Size of the volume.");
+    for v in &system.volumes {
+        page.sample("volume_size_bytes", &labels(&v.id), v.total_bytes);
+    }
+    page.family("volume_free_bytes", "gauge", "Free bytes of the volume.");
+    for v in &system.volumes {
+        page.sample("volume_free_bytes", &labels(&v.id), v.free_bytes);
+    }
+}
+
+fn hub(page: &mut Page, app: &App) {
+    let hub = app.media.stats();
+    page.single("hub_ring_bytes", "gauge", "Bytes in the rings of all streams.", hub.ring_bytes);
+    page.single("hub_ring_budget_bytes", "gauge", "Bound of the rings.", hub.budget_bytes);
+    page.single("hub_units_total", "counter", "Access units received.", hub.units);
+    page.single("hub_bytes_total", "counter", "Bytes received.", hub.bytes);
+    page.single(
+        "recorder_dropped_units_total",
+        "counter",
+        "Access units lost because volumes were too slow.",
+        hub.recorder_dropped_units,
+    );
+}
+
+fn live(page: &mut Page, app: &App) {
+    let load = |n: &std::sync::atomic::AtomicU64| n.load(Ordering::Relaxed);
+    page.single("live_sockets", "gauge", "Wall sockets open.", app.live.sockets());
+    page.single("live_subscriptions", "gauge", "Streams shown on wall sockets.", app.live.subscriptions());
+    page.single("live_units_total", "counter", "Pictures sent to walls.", load(&app.live.units));
+    page.single("live_bytes_total", "counter", "Bytes sent to walls.", load(&app.live.bytes));
+    page.single(
+        "live_dropped_units_total",
+        "counter",
+        "Pictures slow walls skipped.",
+        load(&app.live.dropped),
+    );
+    page.single(
+        "live_server_microseconds_total",
+        "counter",
+        "Sum of times from arrival to hand-over to the socket.",
+        load(&app.live.latency_us),
+    );
+    page.single("live_server_units_total", "counter", "Pictures in that sum.", load(&app.live.latency_units));
+    page.single(
+        "live_viewer_milliseconds_total",
+        "counter",
+        "Sum of latencies that browsers reported.",
+        load(&app.live.viewer_latency_ms),
+    );
+    page.single(
+        "live_viewer_reports_total",
+        "counter",
+        "Reports in that sum.",
+        load(&app.live.viewer_reports),
+    );
+}
+
+fn streams(page: &mut Page, app: &App) {
+    let snapshot = app.board.snapshot();
+    let labels = |key: &StreamKey| format!("{{camera=\"{}\",stream=\"{}\"}}", key.camera, key.stream);
+    let families: [(&str, &str, &str, fn(&fengsui_storage::board::StreamStatus) -> u64); 5] = [
+        ("stream_up", "gauge", "1 while the stream plays.", |s| u64::from(s.state == SessionState::Playing)),
+        ("stream_units_total", "counter", "Access units received.", |s| s.units),
+        ("stream_bytes_total", "counter", "Bytes received.", |s| s.bytes),
+        ("stream_lost_packets_total", "counter", "RTP packets lost.", |s| s.lost_packets),
+        ("stream_sessions_total", "counter", "Sessions opened.", |s| s.sessions),
+    ];
+    for (name, kind, help, value) in families {
+        page.family(name, kind, help);
+        for (key, status) in &snapshot {
+            page.sample(name, &labels(key), value(status));
+        }
+    }
+    page.family("stream_recording", "gauge", "1 while the stream reaches the disk; absent when not due.");
+    for (key, _) in snapshot.iter().filter(|(key, _)| key.stream == StreamKind::Main) {
+        if let Some(now) = app.recordings.stream(key) {
+            page.sample("stream_recording", &labels(key), u8::from(now.recording));
+        }
+    }
+}

@@ -1,0 +1,98 @@
+//! The command line. Exit codes: 0 done, 1 refused or failed, 2 wrong usage, 3 something could not be read.
+
+pub mod cameras;
+pub mod check;
+pub mod city;
+pub mod fsck;
+pub mod index;
+pub mod journal;
+pub mod run;
+pub mod secret;
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use fengsui_config::Config;
+use fengsui_config::env::ProcessEnv;
+
+use crate::logs::{self, LogFormat};
+
+/// 烽燧 Fengsui: ingests, records and shows the cameras of a city.
+#[derive(Debug, Parser)]
+#[command(name = "fengsui", version, max_term_width = 100)]
+struct Cli {
+    /// Configuration file.
+    #[arg(long, short, global = true, env = "FENGSUI_CONFIG", default_value = "fengsui.toml", value_name = "FILE")]
+    config: PathBuf,
+    /// Form of the log on standard error.
+    #[arg(long, global = true, env = "FENGSUI_LOG_FORMAT", default_value = "text", value_name = "FORM")]
+    log_format: LogFormat,
+    /// What to log: a level, or a list such as `info,fengsui_ingest=debug`.
+    #[arg(long, global = true, env = "FENGSUI_LOG", default_value = "info", value_name = "FILTER")]
+    log: String,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Runs the node: records, serves live pictures, playback and the browser UI.
+    ///
+    /// Prints `LISTENING <url>` for every address and, while there is no administrator, `SETUP TOKEN <token>`. Reads the
+    /// cameras again on SIGHUP and when the file changes; stops in good order on SIGINT and SIGTERM.
+    Run(run::RunArgs),
+    /// Checks the configuration and prints everything that speaks against it.
+    Check(check::CheckArgs),
+    /// Writes sample cities.
+    #[command(subcommand)]
+    City(city::CityCommand),
+    /// Takes cameras from tables and writes tables of them.
+    #[command(subcommand)]
+    Cameras(cameras::CamerasCommand),
+    /// Keeps camera passwords encrypted.
+    #[command(subcommand)]
+    Secret(secret::SecretCommand),
+    /// Checks footage against itself: files, hashes, signatures, the chain from each to the next. Changes nothing.
+    Fsck(fsck::FsckArgs),
+    /// The index of footage; it can be made anew from the names of the files.
+    #[command(subcommand)]
+    Index(index::IndexCommand),
+    /// The journal: accounts, viewings, and what was done by whom.
+    #[command(subcommand)]
+    Journal(journal::JournalCommand),
+}
+
+/// Exit code of commands that could not read what they were to look at.
+pub const UNREADABLE: u8 = 3;
+
+/// Runs the program.
+#[must_use]
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    logs::start(cli.log_format, &cli.log);
+    match &cli.command {
+        Command::Run(args) => run::run(&cli.config, args),
+        Command::Check(args) => check::run(&cli.config, args),
+        Command::City(command) => city::run(command),
+        Command::Cameras(command) => cameras::run(&cli.config, command),
+        Command::Secret(command) => secret::run(&cli.config, command),
+        Command::Fsck(args) => fsck::run(&cli.config, args),
+        Command::Index(command) => index::run(&cli.config, command),
+        Command::Journal(command) => journal::run(&cli.config, command),
+    }
+}
+
+/// The checked configuration, or every refusal printed and an exit code.
+fn load(path: &Path) -> Result<Config, ExitCode> {
+    match Config::load(path, &ProcessEnv) {
+        Ok((config, warnings)) => {
+            check::show_warnings(&warnings);
+            Ok(config)
+        }
+        Err(refusals) => {
+            check::show_refusals(&refusals);
+            Err(ExitCode::FAILURE)
+        }
+    }
+}
