@@ -5,13 +5,16 @@
 pub mod api;
 pub mod app;
 pub mod auth;
+pub mod cli;
 pub mod http;
 pub mod live;
 pub mod lock;
 pub mod logs;
 pub mod media;
+pub mod node;
 pub mod paths;
 pub mod recordings;
+pub mod reload;
 #[cfg(test)]
 mod testing;
 pub mod ui;

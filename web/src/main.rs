@@ -1,2 +1,7 @@
-//! t
-fn main() {}
+//! The `fengsui` program.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    fengsui_web::cli::main()
+}

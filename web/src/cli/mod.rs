@@ -23,7 +23,14 @@ use crate::logs::{self, LogFormat};
 #[command(name = "fengsui", version, max_term_width = 100)]
 struct Cli {
     /// Configuration file.
-    #[arg(long, short, global = true, env = "FENGSUI_CONFIG", default_value = "fengsui.toml", value_name = "FILE")]
+    #[arg(
+        long,
+        short,
+        global = true,
+        env = "FENGSUI_CONFIG",
+        default_value = "fengsui.toml",
+        value_name = "FILE"
+    )]
     config: PathBuf,
     /// Form of the log on standard error.
     #[arg(long, global = true, env = "FENGSUI_LOG_FORMAT", default_value = "text", value_name = "FORM")]
