@@ -65,7 +65,7 @@ impl FleetOptions {
     #[must_use]
     pub fn new(clock: Arc<dyn Clock>, hub: Arc<Hub>, board: Arc<Board>) -> Self {
         let seed = getrandom::u64().unwrap_or_else(|_| clock.utc().0.unsigned_abs());
-        Self { clock, hub, board, opener: Openers::new(), runtime: RuntimeOptions::default(), seed }
+        Self { clock, hub, board, opener: Openers::shared(), runtime: RuntimeOptions::default(), seed }
     }
 }
 

@@ -52,8 +52,8 @@ pub fn look(codec: VideoCodec, data: &[u8]) -> Contents {
             VideoCodec::H265 => {
                 found.picture |= matches!(first >> 1 & 0x3F, 0..=31);
                 found.key |= matches!(first >> 1 & 0x3F, 16..=21);
-                // A layer of 32 or more; H.264 slices and parameter sets look like that.
-                found.foreign |= first & 1 == 1;
+                // Cameras have one layer, number 0; the headers of H.264 read as others.
+                found.foreign |= first & 1 == 1 || nal.get(1).is_some_and(|second| second >> 3 != 0);
             }
             VideoCodec::Mjpeg => {}
         }
@@ -111,6 +111,10 @@ mod tests {
         let h264 = unit(&[&[0x67, 0x42, 0xC0], &[0x68, 0xCE], &[0x65, 0x88]]);
         assert!(look(VideoCodec::H265, &h264).foreign && !look(VideoCodec::H264, &h264).foreign);
         assert!(look(VideoCodec::H265, &unit(&[&[0x41, 0x9A, 0x21]])).foreign);
+        assert!(
+            look(VideoCodec::H265, &unit(&[&[0x5C, 0x81, 0x9A]])).foreign,
+            "a fragment taken for a whole NAL unit"
+        );
     }
 
     #[test]

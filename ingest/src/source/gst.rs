@@ -7,9 +7,11 @@
 //! No text of a configuration ever becomes part of a pipeline description: elements are made one by one, and addresses
 //! and credentials are set as properties.
 
-use std::sync::Once;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
+use std::sync::{Arc, Once};
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use bytes::Bytes;
 use fengsui_config::limits;
@@ -41,24 +43,33 @@ struct GstSource {
     events: mpsc::Receiver<Event>,
     video: Option<VideoParams>,
     audio: Option<AudioParams>,
-    /// The first event, awaited to know that the session plays.
-    held: Option<Event>,
+    /// Tracks that will come; 0 until the device's description is read through.
+    expected: Arc<AtomicUsize>,
+    /// Events that came before every track was known.
+    held: VecDeque<Event>,
 }
 
-/// Opens an `rtsps://` session (or, for tests, an `rtsp://` one).
+/// How long the parameters of a second track are waited for after the first event.
+const TRACKS_WAIT_MAX: Duration = Duration::from_millis(1500);
+
+/// Opens an `rtsps://` session, or an `rtsp://` one that the RTSP client cannot open.
 pub(super) fn open(target: Target) -> BoxFuture<'static, Result<Box<dyn Source>, Failure>> {
     Box::pin(async move {
-        let mut source = start(&target).map_err(|e| {
-            Failure::new(FailureClass::Internal, format!("The media pipeline could not be made: {e}"))
-        })?;
-        match source.events.recv().await {
-            Some(Event::Failed(failure)) => Err(failure.without(target.credentials.as_ref())),
-            Some(first) => {
-                source.held = Some(first);
-                Ok(Box::new(source) as Box<dyn Source>)
+        let credentials = target.credentials.clone();
+        // Loading plugins and starting threads takes too long for a thread that reads cameras.
+        let started = tokio::task::spawn_blocking(move || start(&target)).await;
+        let mut source = match started {
+            Ok(Ok(source)) => source,
+            Ok(Err(e)) => {
+                let text = format!("The media pipeline could not be made: {e}");
+                return Err(Failure::new(FailureClass::Internal, text));
             }
-            None => Err(Failure::new(FailureClass::Closed, "The session ended before a picture came.")),
-        }
+            Err(_panic) => {
+                return Err(Failure::new(FailureClass::Internal, "The media pipeline could not be made."));
+            }
+        };
+        source.gather().await.map_err(|failure| failure.without(credentials.as_ref()))?;
+        Ok(Box::new(source) as Box<dyn Source>)
     })
 }
 
@@ -74,6 +85,7 @@ fn start(target: &Target) -> Result<GstSource, gst::glib::BoolError> {
         .property("location", target.url.as_str())
         .property("latency", 0_u32)
         .property("do-retransmission", false)
+        .property("add-reference-timestamp-meta", true)
         .property("user-agent", "fengsui")
         .build()?;
     rtsp.set_property_from_str("buffer-mode", "none");
@@ -92,13 +104,16 @@ fn start(target: &Target) -> Result<GstSource, gst::glib::BoolError> {
     let (send, events) = mpsc::channel(usize::try_from(limits::GST_SAMPLES_MAX).unwrap_or(64));
     pipeline.add(&rtsp)?;
     let (weak, to_pads) = (pipeline.downgrade(), send.clone());
+    let (attached, expected) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+    let (counted, told) = (attached.clone(), expected.clone());
     rtsp.connect_pad_added(move |_, pad| {
-        if let Some(pipeline) = weak.upgrade()
-            && let Err(e) = attach(&pipeline, pad, &to_pads)
-        {
-            tracing::warn!(error = %e, "a track of an RTSPS session is left out");
+        let Some(pipeline) = weak.upgrade() else { return };
+        match attach(&pipeline, pad, &to_pads) {
+            Ok(()) => drop(counted.fetch_add(1, Ordering::Relaxed)),
+            Err(e) => tracing::warn!(error = %e, "a track of a session is left out"),
         }
     });
+    rtsp.connect_no_more_pads(move |_| told.store(attached.load(Ordering::Relaxed), Ordering::Relaxed));
     let to_bus = send;
     if let Some(bus) = pipeline.bus() {
         bus.set_sync_handler(move |_, message| {
@@ -109,7 +124,7 @@ fn start(target: &Target) -> Result<GstSource, gst::glib::BoolError> {
             gst::BusSyncReply::Drop
         });
     }
-    let source = GstSource { pipeline, events, video: None, audio: None, held: None };
+    let source = GstSource { pipeline, events, video: None, audio: None, expected, held: VecDeque::new() };
     if source.pipeline.set_state(gst::State::Playing).is_err() {
         return Err(gst::glib::bool_error!("the pipeline does not start"));
     }
@@ -328,6 +343,40 @@ fn classify(kind: Option<gst::ResourceError>, text: &str, debug: &str) -> Failur
 }
 
 impl GstSource {
+    /// Waits until the parameters of all tracks are known, so that no run begins with half of them.
+    async fn gather(&mut self) -> Result<(), Failure> {
+        let mut known = 0;
+        let mut wait = None;
+        loop {
+            let next = match wait {
+                None => Ok(self.events.recv().await),
+                Some(until) => tokio::time::timeout_at(until, self.events.recv()).await,
+            };
+            let Ok(event) = next else { return Ok(()) };
+            match event {
+                None => {
+                    return Err(Failure::new(
+                        FailureClass::Closed,
+                        "The session ended before a picture came.",
+                    ));
+                }
+                Some(Event::Failed(failure)) => return Err(failure),
+                Some(event) => {
+                    known += usize::from(matches!(event, Event::Video(_) | Event::Audio(_)));
+                    self.held.push_back(event);
+                }
+            }
+            wait.get_or_insert_with(|| tokio::time::Instant::now() + TRACKS_WAIT_MAX);
+            let expected = self.expected.load(Ordering::Relaxed);
+            if expected > 0 && known >= expected {
+                // Parameters before pictures, whichever came first.
+                let units = |e: &Event| matches!(e, Event::Unit(_) | Event::Report { .. });
+                self.held.make_contiguous().sort_by_key(units);
+                return Ok(());
+            }
+        }
+    }
+
     fn item(&mut self, event: Event) -> Result<SourceItem, Failure> {
         match event {
             Event::Video(params) => self.video = Some(params),
@@ -344,7 +393,7 @@ impl GstSource {
 
 impl Source for GstSource {
     fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Result<SourceItem, Failure>> {
-        if let Some(event) = self.held.take() {
+        if let Some(event) = self.held.pop_front() {
             return Poll::Ready(self.item(event));
         }
         match std::task::ready!(self.events.poll_recv(cx)) {

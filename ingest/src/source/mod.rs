@@ -86,7 +86,7 @@ pub struct Openers {
 impl Openers {
     /// All openers this build has.
     #[must_use]
-    pub fn new() -> Arc<dyn Opener> {
+    pub fn shared() -> Arc<dyn Opener> {
         Arc::new(Self {
             rtsp: rtsp::RtspOpener::default(),
             #[cfg(feature = "gst")]
