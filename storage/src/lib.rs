@@ -9,6 +9,8 @@ pub mod fsck;
 pub mod gaps;
 pub mod hub;
 pub mod journal;
+#[cfg(feature = "ffmpeg")]
+pub mod picture;
 pub mod playback;
 pub mod recorder;
 pub mod segment;

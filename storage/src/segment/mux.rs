@@ -8,6 +8,7 @@ use fengsui_config::clock::UtcMicros;
 
 use super::boxes::{Bits, Boxes, child, children};
 use super::entries;
+pub(crate) use super::entries::audio_rfc6381;
 use crate::error::StoreError;
 use crate::frame::{AccessUnit, AudioParams, StreamInfo, VIDEO_TIMESCALE, VideoParams};
 

@@ -12,6 +12,8 @@
     reason = "tests"
 )]
 
+mod golden;
 pub(crate) mod kit;
+pub(crate) mod media;
 mod round_trip;
 mod torn;

@@ -1,0 +1,379 @@
+//! Playback: what the API asks of stored footage, over an index of segments. Blocking; call it off the async threads.
+
+mod readers;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use fengsui_config::clock::UtcMicros;
+use fengsui_config::ids::{StreamKey, VolumeId};
+use fengsui_config::limits;
+use parking_lot::Mutex;
+
+use crate::catalogue::Catalogue;
+use crate::error::StoreError;
+use crate::fs::Fs;
+use crate::segment::mux::{self, Audience};
+use crate::segment::{FragmentEntry, SegmentName, SegmentReader, SegmentRow};
+
+use readers::{Readers, SharedReader};
+
+/// An index of segments; the catalogue implements it.
+pub trait SegmentIndex: Send + Sync {
+    /// Segments of a stream that overlap `[from, to)`, by start; open ones with what is committed so far.
+    fn segments(&self, key: StreamKey, from: UtcMicros, to: UtcMicros) -> Vec<SegmentRow>;
+}
+
+impl SegmentIndex for Catalogue {
+    fn segments(&self, key: StreamKey, from: UtcMicros, to: UtcMicros) -> Vec<SegmentRow> {
+        Self::segments(self, key, from, to)
+    }
+}
+
+/// One group of pictures (a stored fragment) for browsers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Gop {
+    /// Names it within its stream.
+    pub id: String,
+    /// Start on the node's clock.
+    pub from: UtcMicros,
+    /// End on the node's clock.
+    pub to: UtcMicros,
+    /// Stored bytes.
+    pub bytes: u64,
+    /// A decoder can start at its first picture.
+    pub key: bool,
+    /// The init segment it needs.
+    pub init: String,
+}
+
+/// What a player must know of an init segment before it fetches it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InitInfo {
+    /// Codec string (RFC 6381).
+    pub codec: String,
+    /// Width in pixels.
+    pub width: u16,
+    /// Height in pixels.
+    pub height: u16,
+}
+
+/// Groups of pictures of a time range.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct GopList {
+    /// In order of time.
+    pub items: Vec<Gop>,
+    /// The init segments they need, by id.
+    pub inits: BTreeMap<String, InitInfo>,
+}
+
+/// One segment file as other players see it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HlsSegment {
+    /// The file's name.
+    pub name: String,
+    /// Its fragments within the range asked for.
+    pub fragments: Vec<FragmentEntry>,
+    /// Two neighbours with the same text need no `EXT-X-DISCONTINUITY` between them if their times join.
+    pub init: String,
+    /// Codec strings for `EXT-X-STREAM-INF`, for example `avc1.64001F`.
+    pub codecs: String,
+}
+
+/// A file open for range requests.
+#[derive(Debug)]
+pub struct FootageFile {
+    /// Bytes that may be read.
+    pub len: u64,
+    reader: SharedReader,
+}
+
+impl FootageFile {
+    /// Reads `length` bytes from `offset` (fewer at the end). The bytes are those of the file; players that ask for
+    /// ranges get no group check.
+    pub fn read(&self, offset: u64, length: usize) -> Result<Bytes, StoreError> {
+        let left = usize::try_from(self.len.saturating_sub(offset)).unwrap_or(usize::MAX);
+        let mut room = vec![0; length.min(left)];
+        let mut done = 0;
+        let reader = self.reader.read();
+        while let Some(rest) = room.get_mut(done..).filter(|r| !r.is_empty()) {
+            match reader.read_raw(offset + done as u64, rest)? {
+                0 => break,
+                n => done += n,
+            }
+        }
+        room.truncate(done);
+        Ok(Bytes::from(room))
+    }
+}
+
+/// Stored footage of a node. Safe from many threads.
+pub struct Footage {
+    fs: Arc<dyn Fs>,
+    index: Arc<dyn SegmentIndex>,
+    volumes: Vec<(VolumeId, PathBuf)>,
+    readers: Readers,
+    /// Init segments for browsers by id, at most `limits::INIT_SEGMENTS_MAX`.
+    inits: Mutex<BTreeMap<String, Bytes>>,
+}
+
+impl std::fmt::Debug for Footage {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Footage").field("volumes", &self.volumes).finish_non_exhaustive()
+    }
+}
+
+/// How many of a stream's newest segments are searched for an init segment that was forgotten.
+const INIT_SEARCH_SEGMENTS_MAX: usize = 64;
+/// How far before the moment asked for a still picture may lie, in microseconds.
+const STILL_SEARCH_US: i64 = 30_000_000;
+
+/// Names a fragment within its stream: `<start-ms>_<segment number>_<index>`.
+fn gop_id(row: &SegmentRow, index: u32) -> String {
+    format!("{}_{}_{index}", row.start_ms, row.number)
+}
+
+fn parse_gop_id(id: &str) -> Option<(i64, u64, u32)> {
+    let mut parts = id.split('_');
+    let ids = (parts.next()?.parse().ok()?, parts.next()?.parse().ok()?, parts.next()?.parse().ok()?);
+    parts.next().is_none().then_some(ids)
+}
+
+/// Text that is equal for equal bytes.
+fn content_id(bytes: &[u8]) -> String {
+    let hash = blake3::hash(bytes);
+    hex::encode(hash.as_bytes().get(..12).unwrap_or_default())
+}
+
+impl Footage {
+    /// Footage on `volumes`, found through `index`.
+    #[must_use]
+    pub fn new(fs: Arc<dyn Fs>, index: Arc<dyn SegmentIndex>, volumes: Vec<(VolumeId, PathBuf)>) -> Self {
+        Self { fs, index, volumes, readers: Readers::default(), inits: Mutex::default() }
+    }
+
+    /// The row of segment `number` that starts at `start_ms`.
+    fn row(&self, key: StreamKey, start_ms: i64, number: u64) -> Result<SegmentRow, StoreError> {
+        let from = UtcMicros(start_ms.saturating_mul(1000));
+        let to = UtcMicros(from.0.saturating_add(1000));
+        let rows = self.index.segments(key, from, to);
+        let row = rows.into_iter().find(|r| (r.start_ms, r.number) == (start_ms, number));
+        row.ok_or_else(|| StoreError::NotFound(format!("segment {number} of {key}")))
+    }
+
+    /// The segment of a file name. A name from before the segment was closed still finds it.
+    fn named(&self, key: StreamKey, name: &str) -> Result<(SegmentRow, SharedReader), StoreError> {
+        let parsed: SegmentName = name.parse().map_err(|_| StoreError::NotFound(name.to_owned()))?;
+        self.reader_at(key, parsed.start_ms, parsed.number)
+    }
+
+    fn reader_at(
+        &self,
+        key: StreamKey,
+        start_ms: i64,
+        number: u64,
+    ) -> Result<(SegmentRow, SharedReader), StoreError> {
+        let row = self.row(key, start_ms, number)?;
+        match self.reader(&row) {
+            // It was closed and renamed between the look into the index and the opening.
+            Err(e) if !row.closed && e.io_kind() == Some(std::io::ErrorKind::NotFound) => {
+                let row = self.row(key, start_ms, number)?;
+                let reader = self.reader(&row)?;
+                Ok((row, reader))
+            }
+            other => other.map(|reader| (row, reader)),
+        }
+    }
+
+    fn reader(&self, row: &SegmentRow) -> Result<SharedReader, StoreError> {
+        if let Some(held) = self.readers.get(row.key, row.number, row.closed) {
+            if !row.closed && held.read().committed() < row.bytes {
+                held.write().refresh(row.bytes)?;
+            }
+            return Ok(held);
+        }
+        let root = self.volumes.iter().find(|(id, _)| *id == row.volume).map(|(_, root)| root);
+        let root = root.ok_or_else(|| StoreError::NotFound(format!("volume {}", row.volume)))?;
+        let limit = (!row.closed).then_some(row.bytes);
+        let reader = SegmentReader::open(&*self.fs, &root.join(row.path()), limit)?;
+        Ok(self.readers.put(row.key, row.number, row.closed, reader))
+    }
+
+    /// Readers of all segments that overlap a range; those that cannot be read are left out and logged.
+    fn readers(&self, key: StreamKey, from: UtcMicros, to: UtcMicros) -> Vec<(SegmentRow, SharedReader)> {
+        let mut out = Vec::new();
+        for row in self.index.segments(key, from, to) {
+            // An open segment without a group has nothing to show.
+            if !row.closed && row.bytes == 0 {
+                continue;
+            }
+            match self.reader_at(key, row.start_ms, row.number) {
+                Ok(found) => out.push(found),
+                Err(error) => tracing::warn!(%key, segment = row.number, %error, "leave out a segment"),
+            }
+        }
+        out
+    }
+
+    /// Groups of pictures that overlap `[from, to)`, and before them those back to a picture a decoder can start
+    /// at. At most `limits::GOPS_PER_LISTING_MAX`; ask again from the end of the last. Segments that cannot be
+    /// read are left out and logged.
+    pub fn gops(&self, key: StreamKey, from: UtcMicros, to: UtcMicros) -> Result<GopList, StoreError> {
+        let mut list = GopList::default();
+        for (row, reader) in self.readers(key, from, to) {
+            let reader = reader.read();
+            let Some(video) = &reader.info().video else { continue };
+            let init = match mux::init_segment(reader.info(), Audience::Browser) {
+                Ok(init) => init,
+                Err(error) => {
+                    tracing::warn!(%key, segment = row.number, %error, "leave out a segment");
+                    continue;
+                }
+            };
+            let id = content_id(&init);
+            let mut any = false;
+            for f in within(reader.fragments(), from, to).iter().filter(|f| f.frames > 0) {
+                if list.items.len() >= limits::GOPS_PER_LISTING_MAX {
+                    break;
+                }
+                any = true;
+                list.items.push(Gop {
+                    id: gop_id(&row, f.index),
+                    from: f.utc,
+                    to: f.utc_end,
+                    bytes: u64::from(f.length),
+                    key: f.starts_with_key,
+                    init: id.clone(),
+                });
+            }
+            if any {
+                let info =
+                    InitInfo { codec: video.rfc6381.clone(), width: video.width, height: video.height };
+                list.inits.insert(id.clone(), info);
+                self.remember(id, init);
+            }
+        }
+        Ok(list)
+    }
+
+    fn remember(&self, id: String, init: Bytes) {
+        let mut inits = self.inits.lock();
+        if inits.len() >= limits::INIT_SEGMENTS_MAX && !inits.contains_key(&id) {
+            inits.pop_first();
+        }
+        inits.insert(id, init);
+    }
+
+    /// An init segment for browsers, by the id that [`Self::gops`] gave.
+    pub fn init(&self, key: StreamKey, id: &str) -> Result<Bytes, StoreError> {
+        if let Some(held) = self.inits.lock().get(id) {
+            return Ok(held.clone());
+        }
+        // Forgotten (a restart, or very many others since): one of the stream's segments has it.
+        let rows = self.index.segments(key, UtcMicros(0), UtcMicros(i64::MAX / 4));
+        for row in rows.iter().rev().take(INIT_SEARCH_SEGMENTS_MAX) {
+            let Ok((_, reader)) = self.reader_at(key, row.start_ms, row.number) else { continue };
+            let made = mux::init_segment(reader.read().info(), Audience::Browser);
+            if let Ok(init) = made.map(|i| (content_id(&i), i)).and_then(|(found, init)| {
+                if found == id { Ok(init) } else { Err(StoreError::NotFound(found)) }
+            }) {
+                self.remember(id.to_owned(), init.clone());
+                return Ok(init);
+            }
+        }
+        Err(StoreError::NotFound(format!("init segment {id}")))
+    }
+
+    /// A group of pictures for browsers: video alone, absolute times.
+    pub fn gop(&self, key: StreamKey, id: &str) -> Result<Bytes, StoreError> {
+        let missing = || StoreError::NotFound(format!("group of pictures {id}"));
+        let (start_ms, number, index) = parse_gop_id(id).ok_or_else(missing)?;
+        let (_, reader) = self.reader_at(key, start_ms, number)?;
+        let reader = reader.read();
+        let entry = reader.fragments().get(index as usize).copied().ok_or_else(missing)?;
+        mux::browser_fragment(&reader.read_fragment(index)?, entry.utc, index.saturating_add(1))
+    }
+
+    /// Segments and fragments for an HLS playlist, from a picture a decoder can start at. Segments that cannot be
+    /// read are left out and logged.
+    pub fn hls(&self, key: StreamKey, from: UtcMicros, to: UtcMicros) -> Result<Vec<HlsSegment>, StoreError> {
+        let mut out = Vec::new();
+        for (row, reader) in self.readers(key, from, to) {
+            let reader = reader.read();
+            let fragments = within(reader.fragments(), from, to).to_vec();
+            if fragments.is_empty() {
+                continue;
+            }
+            let info = reader.info();
+            let video = info.video.as_ref().map(|v| v.rfc6381.clone());
+            let audio = info.audio.as_ref().map(mux::audio_rfc6381);
+            let codecs = video.into_iter().chain(audio).collect::<Vec<_>>().join(",");
+            let init = content_id(&reader.init()?);
+            out.push(HlsSegment { name: row.name().to_string(), fragments, init, codecs });
+        }
+        Ok(out)
+    }
+
+    /// The stored init segment (all tracks) of the segment `name`.
+    pub fn raw_init(&self, key: StreamKey, name: &str) -> Result<Bytes, StoreError> {
+        self.named(key, name)?.1.read().init()
+    }
+
+    /// Fragment `index` of the segment `name`, as stored.
+    pub fn raw_fragment(&self, key: StreamKey, name: &str, index: u32) -> Result<Bytes, StoreError> {
+        self.named(key, name)?.1.read().read_fragment(index)
+    }
+
+    /// Opens the segment `name` for range requests; of an open segment, what is committed so far.
+    pub fn file(&self, key: StreamKey, name: &str) -> Result<FootageFile, StoreError> {
+        let (row, reader) = self.named(key, name)?;
+        Ok(FootageFile { len: row.bytes, reader })
+    }
+
+    /// The newest picture at or before `at` that stands alone, with the stream's parameters.
+    pub fn key_picture(
+        &self,
+        key: StreamKey,
+        at: UtcMicros,
+    ) -> Result<(crate::frame::AccessUnit, crate::frame::VideoParams), StoreError> {
+        let missing = || StoreError::NotFound(format!("a picture of {key} at that time"));
+        let from = UtcMicros(at.0.saturating_sub(STILL_SEARCH_US));
+        let rows = self.readers(key, from, UtcMicros(at.0.saturating_add(1)));
+        for (_, reader) in rows.into_iter().rev() {
+            let reader = reader.read();
+            let Some(video) = reader.info().video.clone() else { continue };
+            let before = reader.fragments().iter().rev();
+            for f in before.filter(|f| f.key_frames > 0 && f.utc <= at && f.utc_end > from) {
+                let units = reader.samples(f.index)?;
+                let keys = units.into_iter().filter(|u| u.track == crate::frame::Track::Video && u.key);
+                if let Some(unit) = keys.filter(|u| u.utc <= at).max_by_key(|u| u.utc) {
+                    return Ok((unit, video));
+                }
+            }
+        }
+        Err(missing())
+    }
+
+    /// The picture shown at `at` as JPEG (the key frame at or before it, at most 30 s), with its time.
+    #[cfg(feature = "ffmpeg")]
+    pub fn still(&self, key: StreamKey, at: UtcMicros) -> Result<(UtcMicros, Bytes), StoreError> {
+        let (unit, video) = self.key_picture(key, at)?;
+        let jpeg = crate::picture::jpeg(&video, &unit.data, limits::STILL_SIDE_MAX)?;
+        Ok((unit.utc, jpeg))
+    }
+}
+
+/// The fragments that overlap `[from, to)`, and before them those back to one that starts with a key frame.
+fn within(fragments: &[FragmentEntry], from: UtcMicros, to: UtcMicros) -> &[FragmentEntry] {
+    let first = fragments.partition_point(|f| f.utc_end <= from);
+    let end = fragments.partition_point(|f| f.utc < to);
+    if first >= end {
+        return &[];
+    }
+    let back = fragments.get(..=first).unwrap_or_default().iter().rposition(|f| f.starts_with_key);
+    fragments.get(back.unwrap_or(first)..end).unwrap_or_default()
+}
