@@ -43,7 +43,7 @@ pub struct Options {
     #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u32).range(1..=60))]
     pub gop_s: u32,
     /// Seconds in the picture loop; rounded up to whole GOPs
-    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=600))]
+    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=600))]
     pub loop_s: u32,
     /// Different clips to make; cameras share them in turn. Default: one per camera up to 16, else 4
     #[arg(long, value_name = "COUNT")]

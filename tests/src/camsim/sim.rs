@@ -225,9 +225,10 @@ impl CamSim {
         let options = Arc::new(options);
         let script = options.faults.as_deref().map(read_script).transpose().map_err(SimError::Order)?;
         raise_file_limit();
+        // First, because an address that is taken should not cost a minute of encoding.
+        let listeners = listeners(&options)?;
         let clips = ClipStore::new(&options)?;
         let streams = clips.streams()?;
-        let listeners = listeners(&options)?;
         let rtsp = listeners.first().map_or(options.rtsp, |l| l.address);
         let system = |context| move |e: rustix::io::Errno| SimError::System { context, source: e.into() };
         let flags = rustix::event::EventfdFlags::NONBLOCK | rustix::event::EventfdFlags::CLOEXEC;
