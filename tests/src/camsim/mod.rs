@@ -19,6 +19,8 @@ pub mod packetise;
 pub mod reactor;
 pub mod rtsp;
 pub mod scene;
+#[cfg(test)]
+mod selftest;
 pub mod session;
 mod sim;
 pub mod streams;

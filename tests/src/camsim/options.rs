@@ -92,12 +92,23 @@ pub struct Options {
     pub print_stats: u32,
 }
 
+impl Options {
+    /// Small pictures, short GOPs and a short loop: for tests that judge sessions and not pictures.
+    #[must_use]
+    pub fn small(cameras: u16) -> Self {
+        let main = Profile { width: 320, height: 180, fps: 25, kbits: 300 };
+        let sub = Profile { width: 256, height: 144, fps: 15, kbits: 100 };
+        Self { cameras, main, sub, gop_s: 1, loop_s: 4, clips: Some(1), ..Self::default() }
+    }
+}
+
 impl Default for Options {
-    /// One camera on free ports, as tests want it; everything else as on the command line.
+    /// One camera on free ports with the clone's own cache, as tests want it; everything else as on the command line.
     fn default() -> Self {
         let free = SocketAddr::from(([127, 0, 0, 1], 0));
+        let cache = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../.cache/camsim"));
         let defaults: Self = clap::Parser::parse_from(["camsim"]);
-        Self { cameras: 1, rtsp: free, control: free, ..defaults }
+        Self { cameras: 1, rtsp: free, control: free, cache, ..defaults }
     }
 }
 
