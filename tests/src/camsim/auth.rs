@@ -51,18 +51,17 @@ pub struct Expected<'a> {
 #[must_use]
 pub fn challenges(scheme: AuthScheme, nonce: &str, stale: bool) -> Vec<String> {
     let stale = if stale { "TRUE" } else { "FALSE" };
-    let digest = |algorithm: &str| {
-        format!(r#"Digest realm="{REALM}", nonce="{nonce}", algorithm={algorithm}, stale="{stale}""#)
-    };
-    // Plain MD5 challenges of cameras name no algorithm.
+    // RFC 7616 wants qop beside SHA-256; plain MD5 challenges of cameras name neither qop nor algorithm.
+    let sha256 =
+        format!(r#"Digest realm="{REALM}", nonce="{nonce}", algorithm=SHA-256, qop="auth", stale="{stale}""#);
     let md5 = format!(r#"Digest realm="{REALM}", nonce="{nonce}", stale="{stale}""#);
     let basic = format!(r#"Basic realm="{REALM}""#);
     match scheme {
         AuthScheme::None => Vec::new(),
         AuthScheme::Basic => vec![basic],
         AuthScheme::Md5 => vec![md5],
-        AuthScheme::Sha256 => vec![digest("SHA-256")],
-        AuthScheme::Any => vec![digest("SHA-256"), md5, basic],
+        AuthScheme::Sha256 => vec![sha256],
+        AuthScheme::Any => vec![sha256, md5, basic],
     }
 }
 
@@ -89,15 +88,16 @@ pub fn check(header: Option<&str>, method: &str, nonce: &str, expected: &Expecte
 
 fn check_digest(parameters: &str, method: &str, nonce: &str, expected: &Expected<'_>) -> Verdict {
     let get = |name: &str| parameter(parameters, name);
-    let sha256 = get("algorithm").is_some_and(|a| a.eq_ignore_ascii_case("SHA-256"));
+    let (Some(uri), Some(response), Some(used)) = (get("uri"), get("response"), get("nonce")) else {
+        return Verdict::Wrong;
+    };
+    // Clients that drop the algorithm from a challenge without qop still show it by the length of their answer.
+    let sha256 = get("algorithm").map_or(response.len() == 64, |a| a.eq_ignore_ascii_case("SHA-256"));
     let allowed = match expected.scheme {
         AuthScheme::Md5 => !sha256,
         AuthScheme::Sha256 => sha256,
         AuthScheme::Any => true,
         AuthScheme::None | AuthScheme::Basic => false,
-    };
-    let (Some(uri), Some(response), Some(used)) = (get("uri"), get("response"), get("nonce")) else {
-        return Verdict::Wrong;
     };
     let hash = |text: String| {
         if sha256 { hex::encode(Sha256::digest(text)) } else { hex::encode(Md5::digest(text)) }
