@@ -4,6 +4,8 @@
 mod pages;
 mod real;
 mod sim;
+#[cfg(test)]
+mod tests;
 
 use std::io;
 use std::path::Path;

@@ -16,6 +16,8 @@ use parking_lot::Mutex;
 use super::{DirEntry, Fs, FsFile, Metadata, OpenOptions, Space};
 
 const SECTOR: usize = 512;
+/// Calls kept in the log.
+const LOG_MAX: usize = 1 << 20;
 
 /// A kind of call, for counting and for faults.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -239,7 +241,7 @@ impl SimFs {
         self.world.lock().stats.clone()
     }
 
-    /// Every call so far, in order.
+    /// The first million calls, in order.
     #[must_use]
     pub fn log(&self) -> Vec<(Operation, PathBuf)> {
         self.world.lock().log.clone()
@@ -331,7 +333,9 @@ impl World {
             return Err(eio());
         }
         *self.stats.calls.entry(op).or_default() += 1;
-        self.log.push((op, path.to_path_buf()));
+        if self.log.len() < LOG_MAX {
+            self.log.push((op, path.to_path_buf()));
+        }
         let mut given = None;
         for plan in &mut self.plans {
             let counts = plan.operation.map_or(changes(op), |o| o == op)

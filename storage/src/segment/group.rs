@@ -367,7 +367,7 @@ pub(super) fn mfra(fragments: &[FragmentEntry]) -> Vec<u8> {
             w.u32(u32::try_from(keys.len()).unwrap_or(u32::MAX));
             for f in &keys {
                 w.u64(f.tfdt);
-                w.u64(f.offset + PRFT_BYTES);
+                w.u64(f.offset.saturating_add(PRFT_BYTES));
                 w.bytes(&[1, 1, 1]);
             }
         });

@@ -207,7 +207,7 @@ pub fn live_fragment(unit: &AccessUnit, sequence: u32, decode_time: i64, duratio
         duration,
         size: u32::try_from(unit.data.len()).unwrap_or(u32::MAX),
         key: unit.key,
-        cto: i32::try_from(utc_ticks(unit.utc) - decode_time).unwrap_or(0),
+        cto: i32::try_from(utc_ticks(unit.utc).saturating_sub(decode_time)).unwrap_or(0),
     };
     let mut w = Boxes::with_capacity(LIVE_HEADER + unit.data.len());
     let tfdt = u64::try_from(decode_time).unwrap_or(0);

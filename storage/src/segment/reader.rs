@@ -166,26 +166,27 @@ impl SegmentReader {
                 Some(a) if !video => i64::from(a.sample_rate.max(1)),
                 _ => i64::from(VIDEO_TIMESCALE),
             };
-            let zero = point.map_or(0, |p| p.pts - p.tick);
+            let zero = point.map_or(0, |p| p.pts.saturating_sub(p.tick));
             let (origin, origin_tick) =
                 if video { (f.utc, i64::try_from(f.tfdt).unwrap_or(0)) } else { (self.scan.head.start, 0) };
             let mut decode = i64::try_from(run.tfdt).unwrap_or(0);
             let mut at = run.data.start;
             for s in run.samples {
-                let tick = decode + i64::from(s.cto);
-                let utc = UtcMicros(origin.0 + (tick - origin_tick) * 1_000_000 / rate);
+                let tick = decode.saturating_add(i64::from(s.cto));
+                let after = tick.saturating_sub(origin_tick).saturating_mul(1_000_000) / rate;
+                let utc = UtcMicros(origin.0.saturating_add(after));
                 let end = at + s.size as usize;
                 out.push(AccessUnit {
                     track,
                     key: s.key,
-                    pts: zero + tick,
+                    pts: zero.saturating_add(tick),
                     utc,
-                    camera_utc: f.camera_utc.map(|c| UtcMicros(c.0 + utc.since(f.utc))),
+                    camera_utc: f.camera_utc.map(|c| UtcMicros(c.0.saturating_add(utc.since(f.utc)))),
                     arrived: utc,
                     lost_before: if out.is_empty() { f.lost } else { 0 },
                     data: stored.slice(at..end),
                 });
-                (decode, at) = (decode + i64::from(s.duration), end);
+                (decode, at) = (decode.saturating_add(i64::from(s.duration)), end);
             }
         }
         Ok(out)

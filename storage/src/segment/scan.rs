@@ -183,7 +183,7 @@ impl Scan {
         let c = records::decode_commit(&record, &self.chain, first)
             .ok_or(Stop::Bad(offset, "commit record does not hold or does not continue the chain"))?;
         let in_place = c.offset == offset && (self.skipped || c.number as usize == self.groups.len());
-        if !in_place || !sound(&c, record.len()) || offset + c.length > limit {
+        if !in_place || !sound(&c, record.len()) || offset.saturating_add(c.length) > limit {
             return Err(Stop::Bad(offset, "commit record of another place"));
         }
         let tail = offset + c.media + record.len() as u64;

@@ -8,6 +8,8 @@ use crate::frame::{AccessUnit, AudioCodec, AudioParams, StreamInfo, Track, VIDEO
 
 /// Duration of a picture when nothing tells it: 25 pictures a second.
 const USUAL_PICTURE: u32 = VIDEO_TIMESCALE / 25;
+/// Bound of every time on the file's time line, so that no sum of two overflows: 390 years at 90 kHz.
+const TICKS_MAX: i64 = 1 << 50;
 /// Samples of an AAC access unit (ISO/IEC 14496-3).
 const AAC_FRAME: u32 = 1024;
 
@@ -61,7 +63,7 @@ impl Timeline {
     /// Presentation time of a unit in the track's ticks; may be negative for what precedes the start.
     pub(super) fn tick(&self, u: &AccessUnit) -> i64 {
         let zero = if u.track == Track::Video { self.video_zero } else { self.audio_zero };
-        u.pts.saturating_sub(zero.unwrap_or(u.pts))
+        u.pts.saturating_sub(zero.unwrap_or(u.pts)).clamp(-TICKS_MAX, TICKS_MAX)
     }
 
     /// First decode time and samples of a fragment's pictures, given in decode order. Decode times are the sorted

@@ -12,6 +12,7 @@
     reason = "tests"
 )]
 
+mod faults;
 mod golden;
 pub(crate) mod kit;
 pub(crate) mod media;

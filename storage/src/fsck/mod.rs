@@ -1,5 +1,8 @@
 //! Checking footage against itself: files, chains between files, signatures.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
