@@ -4,6 +4,8 @@
 
 pub mod protocol;
 pub mod socket;
+#[cfg(test)]
+mod tests;
 pub mod wall;
 
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};

@@ -84,6 +84,8 @@ struct Socket {
 enum End {
     /// The browser went, or reads no more.
     Gone,
+    /// The browser closed it; the answer is still to be sent.
+    Closed,
     /// We close it, with code and reason.
     Close(u16, &'static str),
 }
@@ -99,11 +101,13 @@ enum Woken {
 
 impl Socket {
     async fn run(mut self) {
-        let end = self.serve().await;
-        if let Err(End::Close(code, reason)) = end {
-            let frame = CloseFrame { code, reason: reason.into() };
-            let _ = tokio::time::timeout(WRITE_TIMEOUT, self.sink.send(Message::Close(Some(frame)))).await;
-        }
+        let last = match self.serve().await {
+            Err(End::Close(code, reason)) => Message::Close(Some(CloseFrame { code, reason: reason.into() })),
+            Err(End::Closed) => Message::Close(None),
+            Ok(()) | Err(End::Gone) => return,
+        };
+        // After this the browser has nothing more to expect, whether it got it or not.
+        let _ = in_time(self.sink.send(last)).await;
     }
 
     async fn serve(&mut self) -> Result<(), End> {
@@ -128,6 +132,9 @@ impl Socket {
                     self.requests(message).await?;
                 }
                 Woken::Look => {
+                    if !self.still_open() {
+                        return Err(End::Close(POLICY, "logged out"));
+                    }
                     for message in self.wall.states() {
                         self.feed(message).await?;
                     }
@@ -136,9 +143,6 @@ impl Socket {
                 Woken::Ping => {
                     if heard.elapsed() > PING.1 {
                         return Err(End::Gone);
-                    }
-                    if !self.still_open() {
-                        return Err(End::Close(POLICY, "logged out"));
                     }
                     self.feed(Message::Ping(bytes::Bytes::new())).await?;
                     self.flush().await?;
@@ -171,7 +175,8 @@ impl Socket {
         for _ in 0..REQUESTS_IN_A_ROW_MAX {
             let Some(message) = next.take() else { break };
             match message {
-                None | Some(Err(_)) | Some(Ok(Message::Close(_))) => return Err(End::Gone),
+                None | Some(Err(_)) => return Err(End::Gone),
+                Some(Ok(Message::Close(_))) => return Err(End::Closed),
                 Some(Ok(Message::Text(text))) => {
                     if let Some(answer) = self.wall.request(&text) {
                         self.feed(Message::Text(answer.text().into())).await?;
