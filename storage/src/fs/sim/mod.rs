@@ -6,6 +6,8 @@
 //! the order in which they were written. Names are durable at once after [`Fs::sync_dir`] or [`Fs::sync_volume`]
 //! (a rename or creation not yet synced may be undone by a crash). Handles of before a crash fail with `EIO`.
 
+mod change;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -13,9 +15,10 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 
+use change::{Change, Dice};
+
 use super::{DirEntry, Fs, FsFile, Metadata, OpenOptions, Space};
 
-const SECTOR: usize = 512;
 /// Calls kept in the log.
 const LOG_MAX: usize = 1 << 20;
 
@@ -101,53 +104,6 @@ fn changes(op: Operation) -> bool {
     !matches!(op, Operation::Open | Operation::Read | Operation::Look)
 }
 
-#[derive(Debug, Clone)]
-enum Change {
-    Write { at: usize, bytes: Vec<u8> },
-    Len(usize),
-}
-
-impl Change {
-    fn apply(&self, to: &mut Vec<u8>) {
-        match self {
-            Self::Write { at, bytes } => {
-                let end = at + bytes.len();
-                if to.len() < end {
-                    to.resize(end, 0);
-                }
-                if let Some(room) = to.get_mut(*at..end) {
-                    room.copy_from_slice(bytes);
-                }
-            }
-            Self::Len(n) => to.resize(*n, 0),
-        }
-    }
-
-    /// What a crash leaves of this change.
-    fn torn(self, dice: &mut Dice) -> Vec<Self> {
-        match (dice.below(4), self) {
-            (0, _) => Vec::new(),
-            (1, Self::Write { at, bytes }) => {
-                let mut kept = Vec::new();
-                for (i, sector) in bytes.chunks(SECTOR).enumerate() {
-                    if dice.below(2) == 0 {
-                        kept.push(Self::Write { at: at + i * SECTOR, bytes: sector.to_vec() });
-                    }
-                }
-                kept
-            }
-            (2, Self::Write { at, bytes }) => {
-                let sectors = bytes.len().div_ceil(SECTOR);
-                let keep = dice.below(sectors as u64 + 1);
-                let keep = usize::try_from(keep).unwrap_or(0) * SECTOR;
-                let bytes = bytes.get(..keep.min(bytes.len())).unwrap_or_default().to_vec();
-                vec![Self::Write { at, bytes }]
-            }
-            (_, whole) => vec![whole],
-        }
-    }
-}
-
 #[derive(Debug, Default)]
 struct Node {
     durable: Vec<u8>,
@@ -178,23 +134,6 @@ struct World {
     life: u64,
     capacity: u64,
     log: Vec<(Operation, PathBuf)>,
-}
-
-/// Splitmix64: small, seeded, the same everywhere.
-#[derive(Debug)]
-struct Dice(u64);
-
-impl Dice {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-    fn below(&mut self, n: u64) -> u64 {
-        self.next() % n.max(1)
-    }
 }
 
 /// The simulated file system. Clones share one world.
