@@ -21,10 +21,18 @@ pub(crate) struct Admission {
 #[derive(Debug)]
 pub(crate) struct Permit {
     _device: OwnedSemaphorePermit,
-    _node: OwnedSemaphorePermit,
+    node: Option<OwnedSemaphorePermit>,
     /// Keeps the device's semaphore known while someone holds or waits for it.
     _known: Arc<Semaphore>,
     opening: Arc<AtomicUsize>,
+}
+
+impl Permit {
+    /// Gives the place on the node back, but not that at the device. A device that has not answered for a while costs
+    /// the node nothing any more, and a district without power must not keep others from their turn.
+    pub(crate) fn leave_node(&mut self) {
+        self.node = None;
+    }
 }
 
 impl Drop for Permit {
@@ -54,7 +62,7 @@ impl Admission {
         let at_device = known.clone().acquire_owned().await.ok()?;
         let at_node = self.node.clone().acquire_owned().await.ok()?;
         self.opening.fetch_add(1, Ordering::Relaxed);
-        Some(Permit { _device: at_device, _node: at_node, _known: known, opening: self.opening.clone() })
+        Some(Permit { _device: at_device, node: Some(at_node), _known: known, opening: self.opening.clone() })
     }
 
     fn device(&self, name: &str) -> Arc<Semaphore> {
@@ -71,7 +79,7 @@ impl Admission {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used, reason = "tests")]
+    #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
 
     use futures::FutureExt;
 
@@ -92,10 +100,12 @@ mod tests {
     #[test]
     fn the_node_opens_a_bounded_number_and_forgets_idle_devices() {
         let gate = Admission::new();
-        let held: Vec<_> =
+        let mut held: Vec<_> =
             (0..limits::OPENING_MAX).map(|n| gate.enter(&n.to_string()).now_or_never().unwrap()).collect();
         assert!(gate.enter("one more").now_or_never().is_none());
         assert_eq!(gate.opening(), limits::OPENING_MAX);
+        held[0].as_mut().unwrap().leave_node();
+        assert!(gate.enter("one more").now_or_never().is_some(), "the silent device holds nobody up");
         drop(held);
         assert_eq!(gate.opening(), 0);
         assert!(gate.enter("one more").now_or_never().is_some());

@@ -30,8 +30,10 @@ pub struct RuntimeOptions {
     /// How long the thread rests before it waits for the network, while nobody watches live. Wake-ups cost more than
     /// bytes: a rest lets data gather, so that one wake-up serves many cameras. Zero switches it off.
     pub rest_unwatched: Duration,
-    /// The same while somebody watches live, or a session is being opened: shorter, for the sake of latency.
+    /// The same while somebody watches live: shorter, for the sake of latency.
     pub rest_watched: Duration,
+    /// The same while a session is being opened: an opening is half a dozen questions, and each waits for a rest.
+    pub rest_opening: Duration,
 }
 
 impl Default for RuntimeOptions {
@@ -40,6 +42,7 @@ impl Default for RuntimeOptions {
             threads: 1,
             rest_unwatched: Duration::from_millis(50),
             rest_watched: Duration::from_millis(10),
+            rest_opening: Duration::from_millis(3),
         }
     }
 }

@@ -147,8 +147,12 @@ fn bench() -> Bench {
     let mut options = FleetOptions::new(clock, hub.clone(), board.clone());
     options.opener = Arc::new(city.clone());
     options.seed = 7;
-    options.runtime =
-        RuntimeOptions { threads: 1, rest_unwatched: Duration::ZERO, rest_watched: Duration::ZERO };
+    options.runtime = RuntimeOptions {
+        threads: 1,
+        rest_unwatched: Duration::ZERO,
+        rest_watched: Duration::ZERO,
+        rest_opening: Duration::ZERO,
+    };
     Bench { city, hub, board, fleet: Fleet::start(options).unwrap() }
 }
 

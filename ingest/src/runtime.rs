@@ -19,26 +19,44 @@ use crate::fleet::RuntimeOptions;
 /// Who needs the thread to be quick right now.
 #[derive(Debug, Default)]
 pub(crate) struct Pace {
-    hurried: AtomicUsize,
+    opening: AtomicUsize,
+    watched: AtomicUsize,
 }
 
 /// Makes the thread quick while it lives.
 #[derive(Debug)]
-pub(crate) struct Hurry(Arc<Pace>);
+pub(crate) struct Hurry {
+    pace: Arc<Pace>,
+    of: fn(&Pace) -> &AtomicUsize,
+}
 
 impl Pace {
-    pub(crate) fn hurry(self: &Arc<Self>) -> Hurry {
-        self.hurried.fetch_add(1, Ordering::Relaxed);
-        Hurry(self.clone())
+    /// A session is being opened: each question and answer would wait for a rest.
+    pub(crate) fn open(self: &Arc<Self>) -> Hurry {
+        self.hurry(|p| &p.opening)
+    }
+    /// Somebody watches.
+    pub(crate) fn watch(self: &Arc<Self>) -> Hurry {
+        self.hurry(|p| &p.watched)
+    }
+    fn hurry(self: &Arc<Self>, of: fn(&Self) -> &AtomicUsize) -> Hurry {
+        of(self).fetch_add(1, Ordering::Relaxed);
+        Hurry { pace: self.clone(), of }
     }
     fn rest(&self, options: &RuntimeOptions) -> Duration {
-        if self.hurried.load(Ordering::Relaxed) > 0 { options.rest_watched } else { options.rest_unwatched }
+        if self.opening.load(Ordering::Relaxed) > 0 {
+            options.rest_opening
+        } else if self.watched.load(Ordering::Relaxed) > 0 {
+            options.rest_watched
+        } else {
+            options.rest_unwatched
+        }
     }
 }
 
 impl Drop for Hurry {
     fn drop(&mut self) {
-        self.0.hurried.fetch_sub(1, Ordering::Relaxed);
+        (self.of)(&self.pace).fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -58,7 +76,8 @@ impl Runtime {
         if options.threads > 1 {
             builder.worker_threads(options.threads);
         }
-        if !options.rest_unwatched.is_zero() || !options.rest_watched.is_zero() {
+        let rests = [options.rest_unwatched, options.rest_watched, options.rest_opening];
+        if rests.iter().any(|rest| !rest.is_zero()) {
             builder.on_thread_park(move || {
                 let rest = pace.rest(&options);
                 if !rest.is_zero() {

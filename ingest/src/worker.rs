@@ -27,6 +27,8 @@ use crate::spec::StreamSpec;
 
 /// Items taken from one session before other sessions get their turn.
 const ITEMS_PER_TURN_MAX: usize = 256;
+/// How long an attempt is hurried for, and holds one of the node's places.
+const OPENING_QUICK_MAX: Duration = Duration::from_secs(2);
 /// Interval in which counters are carried to the board.
 const SHOW_INTERVAL: Duration = Duration::from_secs(1);
 
@@ -63,6 +65,8 @@ pub(crate) struct Worker {
     last_attempt: Arc<AtomicU64>,
     watched: Option<Hurry>,
     permit: Option<Permit>,
+    /// Class of the failure last written to the log, until the stream plays.
+    reported: Option<FailureClass>,
 }
 
 /// What can change from outside while a session runs.
@@ -114,6 +118,7 @@ impl Worker {
             last_attempt,
             watched: None,
             permit: None,
+            reported: None,
             shared,
             spec,
         }
@@ -163,7 +168,7 @@ impl Worker {
         let viewers = *self.control.viewers.borrow_and_update();
         self.demand.set_viewers(now, viewers);
         self.watched =
-            self.demand.watched().then(|| self.watched.take().unwrap_or_else(|| self.shared.pace.hurry()));
+            self.demand.watched().then(|| self.watched.take().unwrap_or_else(|| self.shared.pace.watch()));
         let wanted = self.demand.wanted(now) && !matches!(command, Command::Leave(_));
         let before = self.session.state();
         let ask = self.session.want(now, wanted);
@@ -233,10 +238,15 @@ impl Worker {
 
     /// Opens a session and reads it to its end.
     async fn attempt(&mut self) -> Ask {
-        let hurry = self.shared.pace.hurry();
+        // A device that does not answer within a moment is not worth hurrying for, nor a place that others wait for.
+        let quick_until = self.now() + OPENING_QUICK_MAX;
+        let mut hurry = Some(self.shared.pace.open());
         let mut opening = self.shared.opener.open(self.spec.target.clone());
         let mut source = loop {
-            let wait = self.until_deadline();
+            let mut wait = self.until_deadline();
+            if hurry.is_some() {
+                wait = wait.min(quick_until.since(self.now()));
+            }
             let pause = tokio::select! {
                 opened = &mut opening => match opened {
                     Ok(source) => break source,
@@ -245,6 +255,10 @@ impl Worker {
                 alive = self.control.changed() => Pause::Control(alive),
                 () = tokio::time::sleep(wait) => Pause::Deadline,
             };
+            if self.now() >= quick_until {
+                hurry = None;
+                self.permit.iter_mut().for_each(Permit::leave_node);
+            }
             if let Some(ask) = self.resolve(pause) {
                 return ask;
             }
@@ -309,7 +323,13 @@ impl Worker {
     }
 
     fn report(&mut self, failure: Failure) {
-        tracing::info!(stream = %self.spec.key, class = ?failure.class, detail = %failure.detail, "camera stream failed");
+        let (stream, class, detail) = (self.spec.key, failure.class, &failure.detail);
+        // Said once: a camera that stays away for a day must not fill the log.
+        if self.reported.replace(class) == Some(class) {
+            tracing::debug!(%stream, ?class, %detail, "camera stream failed again");
+        } else {
+            tracing::warn!(%stream, ?class, %detail, "camera stream failed");
+        }
         self.show.failure(failure, &self.session);
     }
 
@@ -317,9 +337,17 @@ impl Worker {
     /// wake-up costs one look at the other two sources of events, not one per access unit.
     async fn read(&mut self, source: &mut dyn Source, assembler: &mut Assembler) -> Pause {
         let wait = self.until_deadline();
-        let Self { control, session, show, stream, shared, .. } = self;
-        let mut reader =
-            Reader { source, assembler, session, show, stream, clock: &*shared.clock, key: &self.spec };
+        let Self { control, session, show, stream, shared, reported, .. } = self;
+        let mut reader = Reader {
+            source,
+            assembler,
+            session,
+            show,
+            stream,
+            clock: &*shared.clock,
+            spec: &self.spec,
+            reported,
+        };
         let mut changed = pin!(control.changed());
         let mut deadline = pin!(tokio::time::sleep(wait));
         std::future::poll_fn(move |cx| {
@@ -343,7 +371,8 @@ struct Reader<'a> {
     show: &'a mut Show,
     stream: &'a StreamHub,
     clock: &'a dyn Clock,
-    key: &'a StreamSpec,
+    spec: &'a StreamSpec,
+    reported: &'a mut Option<FailureClass>,
 }
 
 impl Reader<'_> {
@@ -371,12 +400,15 @@ impl Reader<'_> {
         self.session.unit(arrival.mono, key);
         if before != (self.session.state(), self.session.failure()) {
             if before.0 == SessionState::Opening {
-                tracing::info!(stream = %self.key.key, "camera stream plays");
+                tracing::info!(stream = %self.spec.key, "camera stream plays");
+            }
+            if self.session.failure().is_none() {
+                *self.reported = None;
             }
             self.show.session(self.session);
         }
         if let Some(step) = self.assembler.take_step() {
-            tracing::warn!(stream = %self.key.key, ?step, "clock step: a new run begins");
+            tracing::warn!(stream = %self.spec.key, ?step, "clock step: a new run begins");
         }
         if self.show.due(arrival.mono, SHOW_INTERVAL) {
             self.show.counters(self.assembler, arrival.mono);
