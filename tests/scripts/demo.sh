@@ -5,11 +5,13 @@ set -euo pipefail
 cd "$(dirname "$0")/../.."
 data=demo-data
 cameras=${CAMERAS:-16}
+profile=${PROFILE:-release} # PROFILE=dev builds quicker and costs more to run
 
 tests/scripts/setup.sh build
 tests/scripts/ui.sh
 echo 'demo: building (the first time takes some minutes)'
-cargo build --locked --release -p fengsui-web -p fengsui-tests --bins
+cargo build --locked --profile "$profile" -p fengsui-web -p fengsui-tests --bins
+bin=target/$([ "$profile" = dev ] && echo debug || echo "$profile")
 
 # Each in a process group of its own: Ctrl-C comes to this script alone, which stops them in order.
 set -m
@@ -46,20 +48,22 @@ control=$(free_port 8600)
 http=$(free_port 8080)
 
 echo "demo: starting camsim with $cameras cameras (the first time it makes their pictures)"
-target/release/camsim --cameras "$cameras" --rtsp "127.0.0.1:$rtsp" --control "127.0.0.1:$control" \
+"$bin"/camsim --cameras "$cameras" --rtsp "127.0.0.1:$rtsp" --control "127.0.0.1:$control" \
   >"$data/log/camsim.out" 2>"$data/log/camsim.log" &
 camsim_pid=$!
 wait_for LISTENING "$data/log/camsim.out" "$camsim_pid"
 
-target/release/fengsui city new "$data" --force --cameras "$cameras" --listen "127.0.0.1:$http" --reserve-mib 1024 \
+"$bin"/fengsui city new "$data" --force --cameras "$cameras" --listen "127.0.0.1:$http" --reserve-mib 1024 \
   --rtsp "rtsp://127.0.0.1:$rtsp/cam/{n}/{stream}"
-target/release/fengsui run --config "$data/fengsui.toml" \
+"$bin"/fengsui run --config "$data/fengsui.toml" \
   >"$data/log/fengsui.out" 2>"$data/log/fengsui.log" &
 node_pid=$!
 wait_for LISTENING "$data/log/fengsui.out" "$node_pid"
 
 echo
 sed -n 's/^LISTENING /  open:  /p' "$data/log/fengsui.out"
+# The token follows at once, if there is one.
+for _ in $(seq 20); do grep -q '^SETUP TOKEN' "$data/log/fengsui.out" && break; sleep 0.1; done
 if grep -q '^SETUP TOKEN' "$data/log/fengsui.out"; then
   sed -n 's/^SETUP TOKEN /  token: /p' "$data/log/fengsui.out"
   echo '         (asked for once, to make the first administrator)'
