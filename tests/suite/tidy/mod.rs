@@ -227,7 +227,7 @@ fn baseless(file: &File, tests: &BTreeSet<String>) -> (usize, Vec<String>) {
     for paragraph in file.text.split("\n\n") {
         for (start, item) in items(paragraph) {
             let plain = item.trim_start_matches(|c: char| !c.is_alphabetic());
-            if !plain.starts_with("Invariant") {
+            if item.starts_with('#') || !plain.starts_with("Invariant") {
                 continue;
             }
             stated += 1;
@@ -294,7 +294,7 @@ fn a_baseless_invariant_is_seen() {
     let check = |text: &str| baseless(&File { path: "F.md".to_owned(), text: text.to_owned() }, &tests);
     assert_eq!(check("**Invariant 1.** It holds. Test: `a_torn_tail_is_found`."), (1, vec![]));
     assert_eq!(check("Invariant: it holds.").1, vec!["F.md:1: this invariant names no test"]);
-    let text = "text\n\n- Invariant: it holds,\n  by `a::a_torn_tail_was_found`.\n- Other.";
+    let text = "## Invariants\n\n- Invariant: it holds,\n  by `a::a_torn_tail_was_found`.\n- Other.";
     assert_eq!(check(text).1, vec!["F.md:3: there is no test a::a_torn_tail_was_found"]);
 }
 
