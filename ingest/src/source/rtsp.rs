@@ -300,3 +300,7 @@ impl Source for RtspSource {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "rtsp_tests.rs"]
+mod tests;
