@@ -14,4 +14,22 @@ case $form in
   full) recorder=() ;;
   *) echo 'usage: figures.sh short|full' >&2; exit 2 ;;
 esac
-target/release/figures recorder "${recorder[@]}"
+
+# What is not a figure goes to a log, so that the table can be read and kept.
+mkdir -p .cache
+log=.cache/figures.log
+: >"$log"
+failed=
+figures() {
+  local status
+  set +e
+  "$@" 2>>"$log" | tee -a "$log" | grep --line-buffered '^ *FIGURE'
+  status=${PIPESTATUS[0]}
+  set -e
+  [ "$status" = 0 ] || { failed=yes; echo "figures: failed: $* (see $log)" >&2; }
+}
+}
+figures target/release/figures recorder "${recorder[@]}"
+figures cargo test --locked -p fengsui-tests --test suite -- --nocapture --test-threads 1
+figures env FENGSUI_BIN="$PWD/target/release/fengsui" CAMSIM_BIN="$PWD/target/release/camsim" npm --prefix web/ui run --silent e2e
+[ -z "$failed" ]

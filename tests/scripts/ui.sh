@@ -3,7 +3,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/../../web/ui"
 if [ -f dist/index.html ] &&
-  [ -z "$(find . -path ./node_modules -prune -o -path ./dist -prune -o -type f -newer dist/index.html -print -quit)" ]; then
+  [ -z "$(find . -path ./node_modules -prune -o -path ./dist -prune -o -path ./.e2e -prune -o -path ./e2e -prune -o -type f -newer dist/index.html -print -quit)" ]; then
   exit 0
 fi
 echo 'ui: building web/ui/dist'

@@ -28,7 +28,7 @@ fn root() -> PathBuf {
 
 /// Folders that hold nothing of ours.
 const SKIPPED: [&str; 8] =
-    ["target", "node_modules", "dist", ".git", ".cache", "demo-data", "test-results", ".svelte-kit"];
+    ["target", "node_modules", "dist", ".git", ".cache", "demo-data", "test-results", ".e2e"];
 /// Endings of text that people write.
 const WRITTEN: [&str; 16] = [
     "rs", "toml", "md", "sh", "ts", "js", "mjs", "svelte", "css", "html", "json", "yaml", "yml", "txt",
