@@ -381,3 +381,13 @@ fn documents_that_people_look_for_are_there() {
     let missing: Vec<&str> = wanted.into_iter().filter(|path| !root.join(path).is_file()).collect();
     assert!(missing.is_empty(), "missing: {missing:?}");
 }
+
+#[test]
+fn every_script_is_well_formed() {
+    for file in files().iter().filter(|file| file.path.ends_with(".sh")) {
+        let checked =
+            std::process::Command::new("bash").arg("-n").arg(root().join(&file.path)).output().unwrap();
+        assert!(checked.status.success(), "{}", String::from_utf8_lossy(&checked.stderr));
+        assert!(file.text.contains("set -euo pipefail"), "{}: stops at the first failure", file.path);
+    }
+}
