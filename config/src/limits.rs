@@ -126,8 +126,6 @@ pub const JOURNAL_FILE_BYTES_MAX: u64 = 64 << 20;
 pub const VOLUME_PROBE_INTERVAL: Duration = Duration::from_secs(2);
 /// Files that a volume must still be able to create to be of use.
 pub const VOLUME_INODES_MIN: u64 = 1000;
-/// Files recovered by one volume between two looks at its streams.
-pub const RECOVERIES_PER_SWEEP_MAX: usize = 1;
 /// Largest record (commit, fragment table) that a reader of segments accepts.
 pub const SEGMENT_RECORD_BYTES_MAX: usize = 4 << 20;
 /// Segment files that playback keeps open.

@@ -36,7 +36,7 @@ impl Keeper {
     pub(super) fn run(mut self) {
         while !self.core.is_stopping() {
             self.step();
-            self.core.pause();
+            self.core.pause(limits::VOLUME_SWEEP_INTERVAL);
         }
         self.finish();
     }
@@ -137,6 +137,14 @@ pub(super) struct Checker {
 impl Checker {
     /// First the files that are known to be open, then all names, then files that come to be left open.
     pub(super) fn run(self) {
+        self.check();
+        while !self.core.is_stopping() {
+            self.core.pause(limits::VOLUME_PROBE_INTERVAL);
+            self.recover();
+        }
+    }
+
+    pub(super) fn check(&self) {
         self.recover();
         for volume in &self.core.volumes {
             if volume.status.read().state == VolumeState::Missing || self.core.is_stopping() {

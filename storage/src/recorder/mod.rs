@@ -28,7 +28,6 @@ use std::thread::JoinHandle;
 use fengsui_config::VolumeConfig;
 use fengsui_config::clock::Clock;
 use fengsui_config::ids::{NodeId, StreamKey, VolumeId};
-use fengsui_config::limits;
 use parking_lot::{Condvar, Mutex, RwLock};
 
 use crate::catalogue::Catalogue;
@@ -115,10 +114,10 @@ impl Core {
     }
 
     /// Waits for the next look, or for the end.
-    fn pause(&self) {
+    fn pause(&self, time: std::time::Duration) {
         let mut guard = self.bell.0.lock();
         if !self.is_stopping() {
-            self.bell.1.wait_for(&mut guard, limits::VOLUME_SWEEP_INTERVAL);
+            self.bell.1.wait_for(&mut guard, time);
         }
     }
 }
@@ -236,7 +235,7 @@ impl Recorder {
     /// Compares the names on all volumes with the catalogue; a running recorder does so by itself after its start.
     pub fn check_volumes(&self) {
         if let Some((keeper, _)) = &*self.parts.lock() {
-            keeper.checker().run();
+            keeper.checker().check();
         }
     }
 
@@ -244,7 +243,9 @@ impl Recorder {
     pub fn stop(&self) {
         {
             let _guard = self.core.bell.0.lock();
-            self.core.stopping.store(true, Ordering::Release);
+            if self.core.stopping.swap(true, Ordering::AcqRel) {
+                return;
+            }
             self.core.bell.1.notify_all();
         }
         if let Some((mut keeper, workers)) = self.parts.lock().take() {
@@ -252,12 +253,13 @@ impl Recorder {
             for mut worker in workers {
                 worker.finish();
             }
-            keeper.finish();
         }
         for thread in self.threads.lock().drain(..) {
             // A panic of the thread has been reported by the panic hook already.
             let _ = thread.join();
         }
+        // Only now are all rows of the volumes' threads in memory.
+        Keeper::new(self.core.clone()).finish();
     }
 
     /// How every stream stands that is, or was, due.

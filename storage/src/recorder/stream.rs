@@ -11,6 +11,7 @@ use fengsui_config::limits;
 
 use super::stats::{StreamCell, count};
 use super::{Core, stream_seed};
+use crate::catalogue::Unfinished;
 use crate::error::StoreError;
 use crate::frame::{GapReason, StartReason, StreamInfo, Track};
 use crate::fs::PageBuf;
@@ -20,9 +21,9 @@ use crate::segment::{EndReason, SegmentHead, SegmentWriter};
 /// An absence that nobody has given a reason for becomes a gap after this time.
 const UNEXPLAINED_AFTER: Duration = Duration::from_secs(3);
 
-/// Units before the first one not stored that are kept as well: sounds and pictures are stored in another order than
-/// they arrive in.
-const KEEP_SLACK: usize = 64;
+/// Units before the first one not stored that are kept as well where there is sound: sounds and pictures are stored in
+/// another order than they arrive in.
+const KEEP_SLACK: usize = 16;
 
 /// Room reserved for a stream's first segment, and at most.
 const RESERVE_FIRST: u64 = 16 << 20;
@@ -55,7 +56,7 @@ pub(super) enum Look {
 /// The segment being written.
 struct Active {
     writer: SegmentWriter,
-    number: u64,
+    file: Unfinished,
     /// Wall-clock time of the next rotation.
     rotate_at: UtcMicros,
     /// Bytes stored, as told last.
@@ -76,6 +77,8 @@ pub(super) struct StreamRecorder {
     /// Units among `recent` that are not stored.
     unstored: usize,
     running: Option<Arc<StreamInfo>>,
+    /// The run that cannot be stored.
+    refused: Option<Arc<StreamInfo>>,
     start: StartReason,
     /// What is stored or accounted for reaches to here.
     covered: Option<UtcMicros>,
@@ -91,10 +94,13 @@ impl StreamRecorder {
     pub(super) fn new(core: Arc<Core>, cell: Arc<StreamCell>, key: StreamKey, now: UtcMicros) -> Self {
         let catalogue = &core.options.catalogue;
         let known = catalogue.known_to(key);
-        let covered = known.map(|k| catalogue.alive_before().map_or(k, |a| a.max(k)));
+        let mut covered = known.map(|k| catalogue.alive_before().map_or(k, |a| a.max(k)));
         match catalogue.open_gap(key) {
             // The stream was off while the node ran.
-            Some((GapReason::Policy, _)) => catalogue.gap_end(key, now),
+            Some((GapReason::Policy, _)) => {
+                catalogue.gap_end(key, now);
+                covered = Some(now);
+            }
             Some(_) => {}
             None => {
                 if let Some(from) = covered.filter(|c| *c < now) {
@@ -114,6 +120,7 @@ impl StreamRecorder {
             recent: VecDeque::new(),
             unstored: 0,
             running: None,
+            refused: None,
             start: StartReason::Connected,
             covered,
             since: now,
@@ -138,9 +145,19 @@ impl StreamRecorder {
         }
     }
 
-    /// Takes everything new and stores what is due. On failure nothing is lost: what was not stored comes again.
+    /// Takes everything new and stores what is due. Fails when the volume does; then nothing is lost: what was not
+    /// stored comes again. What is wrong with the stream itself costs the stream its run, not the volume.
     pub(super) fn look(&mut self, place: &mut Place<'_>) -> Result<Look, StoreError> {
         self.drain();
+        loop {
+            match self.advance(place) {
+                Err(e) if e.io_kind().is_none() => self.refuse(&e, place.now),
+                result => return result,
+            }
+        }
+    }
+
+    fn advance(&mut self, place: &mut Place<'_>) -> Result<Look, StoreError> {
         while let Some(item) = self.items.pop_front() {
             let again = item.clone();
             match self.item(place, item) {
@@ -154,10 +171,9 @@ impl StreamRecorder {
                     return Err(e);
                 }
             }
+            self.flush_due(place)?;
         }
-        if self.active.as_ref().is_some_and(|a| a.writer.due(place.now)) {
-            self.flush(place)?;
-        }
+        self.flush_due(place)?;
         if !self.cell.is_due() {
             self.end(place, EndReason::Stopped)?;
             self.absent(GapReason::Policy, place.now);
@@ -165,6 +181,19 @@ impl StreamRecorder {
         }
         self.explain(place.now);
         Ok(Look::Stay)
+    }
+
+    fn flush_due(&mut self, place: &mut Place<'_>) -> Result<(), StoreError> {
+        if self.active.as_ref().is_some_and(|a| a.writer.due(place.now)) { self.flush(place) } else { Ok(()) }
+    }
+
+    /// The stream cannot be stored as it is (unknown coding, parameters that describe nothing): waits for its next run.
+    fn refuse(&mut self, error: &StoreError, now: UtcMicros) {
+        tracing::warn!(stream = %self.key, error = %error, "stream cannot be stored");
+        self.recent.clear();
+        self.abandon(true);
+        self.refused = self.running.clone();
+        self.absent(GapReason::BadStream, now);
     }
 
     /// Stores everything at hand and closes the segment: the node stops, or the volume is to be left alone.
@@ -227,12 +256,11 @@ impl StreamRecorder {
                 if !forced && place.core.preferred(self.key) != Some(place.index) {
                     return Ok(Look::Move);
                 }
-            } else if active.writer.due(place.now) {
-                self.flush(place)?;
             }
         }
         if self.active.is_none() {
-            if !key && !forced {
+            let refused = self.refused.as_ref().is_some_and(|r| Arc::ptr_eq(r, &unit.info));
+            if refused || (!key && !forced) {
                 self.cell.change(|s| s.skipped_units += 1);
                 return Ok(Look::Stay);
             }
@@ -271,7 +299,8 @@ impl StreamRecorder {
                 }
             };
         self.settle(start);
-        self.active = Some(Active { writer, number, rotate_at: rotation_after(start, self.seed), bytes: 0 });
+        let file = Unfinished { volume: place.volume.clone(), key, number, start_ms: start.millis() };
+        self.active = Some(Active { writer, file, rotate_at: rotation_after(start, self.seed), bytes: 0 });
         self.recent.clear();
         self.unstored = 0;
         count(&place.core.totals.segments, 1);
@@ -307,7 +336,7 @@ impl StreamRecorder {
             let grown = done.length.saturating_sub(active.bytes);
             active.bytes = done.length;
             if done.units > 0 {
-                place.core.options.catalogue.progress(self.key, active.number, done.to, done.length);
+                place.core.options.catalogue.progress(self.key, active.file.number, done.to, done.length);
                 self.covered = Some(done.to);
                 self.unstored =
                     self.unstored.saturating_sub(usize::try_from(done.units).unwrap_or(usize::MAX));
@@ -330,7 +359,9 @@ impl StreamRecorder {
 
     /// Lets go of units that no new file would begin with.
     fn forget_stored(&mut self) {
-        let first = self.recent.len().saturating_sub(self.unstored + KEEP_SLACK);
+        let sound = self.recent.back().is_some_and(|u| u.info.audio.is_some());
+        let slack = if sound { KEEP_SLACK } else { 0 };
+        let first = self.recent.len().saturating_sub(self.unstored + slack);
         let keep = self.recent.iter().take(first + 1).rposition(|u| u.starts_picture_group()).unwrap_or(0);
         self.recent.drain(..keep);
     }
@@ -338,7 +369,7 @@ impl StreamRecorder {
     /// Closes the open segment, if there is one.
     fn end(&mut self, place: &mut Place<'_>, reason: EndReason) -> Result<(), StoreError> {
         let Some(active) = self.active.take() else { return Ok(()) };
-        let (number, before) = (active.number, active.bytes);
+        let (file, before) = (active.file, active.bytes);
         let options = &place.core.options;
         match active.writer.close(&*options.fs, reason, place.buf) {
             Ok(closed) => {
@@ -367,25 +398,29 @@ impl StreamRecorder {
                 Ok(())
             }
             Err(failed) => {
-                self.lost(number);
+                // After a failed sync nobody may touch the file before the next start.
+                let synced =
+                    !matches!(&failed.error, StoreError::Io { what, .. } if what.starts_with("sync"));
+                self.lost(file, synced);
                 Err(failed.error)
             }
         }
     }
 
-    /// Gives the open segment up. What is not stored comes again, from the key frame before it on. Returns whether
-    /// there was one.
-    pub(super) fn abandon(&mut self) -> bool {
-        let Some(active) = self.active.take() else { return false };
-        let number = active.number;
-        drop(active.writer.abandon());
-        self.lost(number);
-        true
+    /// Gives the open segment up. What is not stored comes again, from the key frame before it on. `recover`: its file
+    /// may be closed by recovery while this process lives.
+    pub(super) fn abandon(&mut self, recover: bool) {
+        if let Some(active) = self.active.take() {
+            drop(active.writer.abandon());
+            self.lost(active.file, recover);
+        }
     }
 
-    fn lost(&mut self, number: u64) {
-        let options = &self.core.options;
-        options.catalogue.abandoned(self.key, number);
+    fn lost(&mut self, file: Unfinished, recover: bool) {
+        self.core.options.catalogue.abandoned(self.key, file.number);
+        if recover {
+            self.core.recoveries.lock().push(file);
+        }
         count(&self.core.totals.abandoned, 1);
         while let Some(unit) = self.recent.pop_back() {
             self.items.push_front(RingItem::Unit(unit));
@@ -430,8 +465,11 @@ impl StreamRecorder {
         }
         let from = self.covered.unwrap_or(self.since).min(now);
         let catalogue = &self.core.options.catalogue;
-        if catalogue.open_gap(self.key).is_none() {
-            catalogue.gap_begin(self.key, reason, from);
+        match catalogue.open_gap(self.key) {
+            None => catalogue.gap_begin(self.key, reason, from),
+            // The node is up again; now it is the volumes.
+            Some((GapReason::NodeDown, since)) => catalogue.gap_begin(self.key, reason, now.max(since)),
+            Some(_) => {}
         }
         self.cell.change(|s| {
             s.recording = false;
@@ -461,7 +499,7 @@ impl StreamRecorder {
 
 impl Drop for StreamRecorder {
     fn drop(&mut self) {
-        self.abandon();
+        self.abandon(true);
         self.cell.change(|s| s.recording = false);
         self.cell.release();
     }

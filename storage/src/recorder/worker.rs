@@ -55,7 +55,7 @@ impl Worker {
                 let error = StoreError::Invalid("the volume's writer ended by a defect of ours".into());
                 self.fail(&error);
             }
-            self.core.pause();
+            self.core.pause(limits::VOLUME_SWEEP_INTERVAL);
         }
         if catch_unwind(AssertUnwindSafe(|| self.finish())).is_err() {
             self.streams.clear();
@@ -99,7 +99,7 @@ impl Worker {
                 Ok(Look::Done) => drop(stream),
                 Err(e) => {
                     failure = Some(e);
-                    self.give_up(&mut stream, true);
+                    stream.abandon(true);
                     self.core.homeless.lock().push(stream);
                 }
             }
@@ -118,24 +118,9 @@ impl Worker {
             let closed =
                 how == Leave::InOrder && stream.finish(&mut self.place(), EndReason::Rotation).is_ok();
             if !closed {
-                self.give_up(&mut stream, how != Leave::Untouched);
+                stream.abandon(how != Leave::Untouched);
             }
             self.core.homeless.lock().push(stream);
-        }
-    }
-
-    /// Gives a stream's open segment up; `recover`: it may be closed by recovery while this process lives.
-    fn give_up(&self, stream: &mut StreamRecorder, recover: bool) {
-        stream.abandon();
-        if recover {
-            let key = stream.key();
-            let known = self.core.options.catalogue.unfinished();
-            let mut waiting = self.core.recoveries.lock();
-            for file in known.into_iter().filter(|u| u.key == key && u.volume == *self.id()) {
-                if !waiting.contains(&file) {
-                    waiting.push(file);
-                }
-            }
         }
     }
 

@@ -1,0 +1,299 @@
+//! Cameras, hub, recorder and disk under simulated time.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use fengsui_config::VolumeConfig;
+use fengsui_config::clock::{Clock, ManualClock, UtcMicros};
+use fengsui_config::ids::{StreamKey, StreamKind};
+
+use super::super::{Recorder, RecorderOptions};
+use crate::catalogue::{Catalogue, SpanKind};
+use crate::frame::{AccessUnit, GapReason, StartReason, StreamInfo, Track};
+use crate::fs::SimFs;
+use crate::hub::Hub;
+use crate::segment::tests::kit;
+use crate::segment::{NodeKey, SegmentReader};
+
+/// Time between two pictures and two looks of the recorder.
+const TICK: Duration = Duration::from_millis(100);
+
+pub(super) fn key(n: u32) -> StreamKey {
+    StreamKey { camera: format!("330800000013200{n:05}").parse().unwrap(), stream: StreamKind::Main }
+}
+
+/// One simulated camera.
+#[derive(Debug, Clone)]
+pub(super) struct Camera {
+    pub playing: bool,
+    pub gop: u64,
+    since_begin: u64,
+    pushed: Vec<(u64, UtcMicros)>,
+}
+
+/// How a run of the node ends.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Outage {
+    /// In order.
+    Clean,
+    /// `kill -9`, and this long until the next start.
+    Kill(Duration),
+    /// The power goes; what was not synced may be gone.
+    Power(Duration),
+}
+
+pub(super) struct Bench {
+    pub fs: SimFs,
+    pub clock: Arc<ManualClock>,
+    pub start: UtcMicros,
+    pub hub: Arc<Hub>,
+    pub catalogue: Arc<Catalogue>,
+    pub recorder: Recorder,
+    pub cameras: BTreeMap<StreamKey, Camera>,
+    volumes: Vec<String>,
+    budget: usize,
+    number: u64,
+}
+
+impl Bench {
+    pub(super) fn new(fs: SimFs, volumes: &[&str]) -> Self {
+        let clock = Arc::new(ManualClock::at(kit::START));
+        let volumes: Vec<String> = volumes.iter().map(|v| (*v).to_owned()).collect();
+        let budget = 1 << 30;
+        let (hub, catalogue, recorder) = Self::node(&fs, &clock, &volumes, budget);
+        Self {
+            fs,
+            start: clock.utc(),
+            clock,
+            hub,
+            catalogue,
+            recorder,
+            cameras: BTreeMap::new(),
+            volumes,
+            budget,
+            number: 0,
+        }
+    }
+
+    fn node(
+        fs: &SimFs,
+        clock: &Arc<ManualClock>,
+        volumes: &[String],
+        budget: usize,
+    ) -> (Arc<Hub>, Arc<Catalogue>, Recorder) {
+        let hub = Hub::new(clock.clone(), budget);
+        let catalogue =
+            Catalogue::open(Arc::new(fs.clone()), Path::new("/data/catalogue"), clock.clone()).unwrap();
+        let volumes = volumes
+            .iter()
+            .map(|v| VolumeConfig {
+                id: v.parse().unwrap(),
+                path: PathBuf::from(format!("/{v}")),
+                reserve_bytes: 4096,
+            })
+            .collect();
+        let recorder = Recorder::manual(RecorderOptions {
+            fs: Arc::new(fs.clone()),
+            clock: clock.clone(),
+            hub: hub.clone(),
+            catalogue: catalogue.clone(),
+            volumes,
+            node: "centre".parse().unwrap(),
+            node_key: Arc::new(NodeKey::from_seed([7; 32])),
+            data: "/data".into(),
+        });
+        (hub, catalogue, recorder)
+    }
+
+    /// Bytes that the hub of the next node may hold.
+    pub(super) fn budget(&mut self, bytes: usize) {
+        self.budget = bytes;
+    }
+
+    /// Ends the node and starts another. Cameras have to begin anew.
+    pub(super) fn restart(&mut self, outage: Outage) {
+        for camera in self.cameras.values_mut() {
+            camera.playing = false;
+        }
+        let spare =
+            Recorder::manual(RecorderOptions { volumes: Vec::new(), ..self.recorder.core.options.clone() });
+        let old = std::mem::replace(&mut self.recorder, spare);
+        match outage {
+            Outage::Clean => drop(old),
+            Outage::Kill(off) => {
+                std::mem::forget(old);
+                self.clock.advance(off);
+            }
+            Outage::Power(off) => {
+                std::mem::forget(old);
+                self.fs.crash();
+                self.clock.advance(off);
+            }
+        }
+        let (hub, catalogue, recorder) = Self::node(&self.fs, &self.clock, &self.volumes, self.budget);
+        // The spare one must not write a last word to the old log.
+        std::mem::forget(std::mem::replace(&mut self.recorder, recorder));
+        self.hub = hub;
+        self.catalogue = catalogue;
+    }
+
+    pub(super) fn now(&self) -> UtcMicros {
+        self.clock.utc()
+    }
+
+    pub(super) fn due(&mut self, keys: &[StreamKey]) {
+        self.recorder.set_plan(&keys.iter().copied().collect::<BTreeSet<_>>());
+    }
+
+    pub(super) fn begin(&mut self, key: StreamKey) {
+        self.begin_with(key, StartReason::Connected);
+    }
+
+    pub(super) fn begin_with(&mut self, key: StreamKey, start: StartReason) {
+        let info = StreamInfo { start, ..(*kit::info(false)).clone() };
+        self.begin_info(key, info);
+    }
+
+    /// A run whose tracks say nothing.
+    pub(super) fn begin_undescribable(&mut self, key: StreamKey) {
+        let mut info = (*kit::info(false)).clone();
+        if let Some(video) = &mut info.video {
+            video.extra = Bytes::new();
+        }
+        self.begin_info(key, info);
+    }
+
+    fn begin_info(&mut self, key: StreamKey, info: StreamInfo) {
+        self.hub.stream(key).begin(info);
+        let new = Camera { playing: true, gop: 20, since_begin: 0, pushed: Vec::new() };
+        let camera = self.cameras.entry(key).or_insert(new);
+        camera.playing = true;
+        camera.since_begin = 0;
+    }
+
+    pub(super) fn end(&mut self, key: StreamKey, reason: GapReason) {
+        self.hub.stream(key).end(reason);
+        if let Some(camera) = self.cameras.get_mut(&key) {
+            camera.playing = false;
+        }
+    }
+
+    /// Time passes: every camera sends a picture each tick, the recorder looks.
+    pub(super) fn run(&mut self, seconds: f64) {
+        for _ in 0..(seconds * 10.0).round() as u64 {
+            self.tick();
+            self.recorder.step();
+        }
+    }
+
+    /// Time passes, but the recorder does not come to look.
+    pub(super) fn stall(&mut self, seconds: f64) {
+        for _ in 0..(seconds * 10.0).round() as u64 {
+            self.tick();
+        }
+    }
+
+    fn tick(&mut self) {
+        self.clock.advance(TICK);
+        let now = self.clock.utc();
+        for (key, camera) in self.cameras.iter_mut().filter(|(_, c)| c.playing) {
+            self.number += 1;
+            let mut data = self.number.to_be_bytes().to_vec();
+            data.resize(2000, 0xa5);
+            let first = camera.gop != u64::MAX && camera.since_begin.is_multiple_of(camera.gop);
+            self.hub.stream(*key).push(AccessUnit {
+                track: Track::Video,
+                key: first,
+                pts: camera.since_begin as i64 * 9000,
+                utc: now,
+                camera_utc: None,
+                arrived: now,
+                lost_before: 0,
+                data: Bytes::from(data),
+            });
+            camera.since_begin += 1;
+            camera.pushed.push((self.number, now));
+        }
+    }
+
+    /// Numbers of the pictures sent.
+    pub(super) fn pushed(&self, key: StreamKey) -> Vec<u64> {
+        self.cameras[&key].pushed.iter().map(|(n, _)| *n).collect()
+    }
+
+    /// Numbers of the pictures that can be read back, each once.
+    pub(super) fn stored(&self, key: StreamKey) -> Vec<u64> {
+        let mut out = BTreeSet::new();
+        for row in self.catalogue.segments(key, UtcMicros(0), UtcMicros(i64::MAX / 2)) {
+            let path = Path::new("/").join(row.volume.as_str()).join(row.path());
+            let known = (!row.closed).then_some(row.bytes);
+            let reader = SegmentReader::open(&self.fs, &path, known).unwrap();
+            for i in 0..reader.fragments().len() {
+                for unit in reader.samples(u32::try_from(i).unwrap()).unwrap() {
+                    out.insert(u64::from_be_bytes(*unit.data.first_chunk().unwrap()));
+                }
+            }
+        }
+        out.into_iter().collect()
+    }
+
+    /// Times of the pictures that were sent and are not stored.
+    pub(super) fn lost(&self, key: StreamKey) -> Vec<UtcMicros> {
+        let stored: BTreeSet<u64> = self.stored(key).into_iter().collect();
+        self.cameras[&key].pushed.iter().filter(|(n, _)| !stored.contains(n)).map(|(_, t)| *t).collect()
+    }
+
+    /// Time of the first stored picture after `t`.
+    pub(super) fn first_stored_after(&self, key: StreamKey, t: UtcMicros) -> UtcMicros {
+        let stored: BTreeSet<u64> = self.stored(key).into_iter().collect();
+        self.cameras[&key].pushed.iter().find(|(n, at)| *at >= t && stored.contains(n)).unwrap().1
+    }
+
+    /// The timeline: from and to in seconds since the start, and what it is.
+    pub(super) fn spans(&self, key: StreamKey) -> Vec<(f64, f64, String)> {
+        let of = |t: UtcMicros| t.since(self.start) as f64 / 1e6;
+        self.catalogue
+            .spans(key, self.start, self.now())
+            .iter()
+            .map(|s| {
+                let kind = match s.kind {
+                    SpanKind::Footage { .. } => "footage".to_owned(),
+                    SpanKind::Gap(reason) => format!("{reason:?}"),
+                };
+                (of(s.from), of(s.to), kind)
+            })
+            .collect()
+    }
+
+    /// From the first thing known to now no second is unaccounted for.
+    pub(super) fn assert_covered(&self, key: StreamKey) {
+        let spans = self.spans(key);
+        for pair in spans.windows(2) {
+            assert!(
+                pair[1].0 - pair[0].1 < 0.51,
+                "nothing between {:?} and {:?} in {spans:?}",
+                pair[0],
+                pair[1]
+            );
+        }
+        let last = spans.last().unwrap().1;
+        let now = self.now().since(self.start) as f64 / 1e6;
+        assert!(now - last <= 3.1, "{last} of {now} in {spans:?}");
+    }
+
+    /// Every picture that is not stored lies in a gap (within one seam).
+    pub(super) fn assert_lost_only_in_gaps(&self, key: StreamKey) {
+        let spans = self.spans(key);
+        let now = self.now().since(self.start) as f64 / 1e6;
+        for t in self.lost(key) {
+            let t = t.since(self.start) as f64 / 1e6;
+            let in_gap = spans
+                .iter()
+                .any(|(from, to, kind)| kind != "footage" && *from - 0.51 <= t && t <= *to + 0.51);
+            assert!(in_gap || now - t < 2.5, "the picture at {t} is neither stored nor in a gap: {spans:?}");
+        }
+    }
+}
