@@ -209,6 +209,15 @@ impl Catalogue {
         self.inner.read().index.rows(&key)?.known_to()
     }
 
+    /// Reason of the gap that what is known of the stream ends with; `None` when it ends with footage.
+    #[must_use]
+    pub fn last_gap(&self, key: StreamKey) -> Option<GapReason> {
+        let inner = self.inner.read();
+        let rows = inner.index.rows(&key)?;
+        let last = rows.gaps.iter().rev().take(8).max_by_key(|g| g.interval.to)?;
+        (Some(last.interval.to) == rows.known_to()).then_some(last.reason)
+    }
+
     /// The gap of a stream that is not over.
     #[must_use]
     pub fn open_gap(&self, key: StreamKey) -> Option<(GapReason, UtcMicros)> {
@@ -234,7 +243,7 @@ impl Catalogue {
         let mut inner = self.inner.write();
         let Some(stream) = inner.index.by_key.get(&key).copied() else { return };
         let Some(rows) = inner.index.streams.get_mut(stream as usize) else { return };
-        if let Some(open) = rows.open.iter_mut().find(|o| u64::from(o.number) == number) {
+        if let Some(open) = rows.open.iter_mut().find(|o| o.live && u64::from(o.number) == number) {
             open.to = open.to.max(to);
             open.bytes = bytes;
         }
@@ -245,7 +254,7 @@ impl Catalogue {
         let mut inner = self.inner.write();
         let Some(stream) = inner.index.by_key.get(&key).copied() else { return };
         let Some(rows) = inner.index.streams.get_mut(stream as usize) else { return };
-        if let Some(open) = rows.open.iter_mut().find(|o| u64::from(o.number) == number) {
+        if let Some(open) = rows.open.iter_mut().find(|o| o.live && u64::from(o.number) == number) {
             open.live = false;
         }
     }
@@ -328,6 +337,16 @@ impl Catalogue {
         let mut file = self.file.lock();
         let fresh = std::mem::take(&mut self.inner.write().unwritten);
         file.append(fresh, sync)
+    }
+
+    /// Writes what is new to the log unless somebody does so already; a failure is left to the next [`Self::flush`].
+    /// For rows that a crash should not have to find out again.
+    pub fn flush_soon(&self) {
+        if let Some(mut file) = self.file.try_lock() {
+            let fresh = std::mem::take(&mut self.inner.write().unwritten);
+            // Counted, and kept in memory.
+            let _ = file.append(fresh, false);
+        }
     }
 
     /// Counters and sizes.

@@ -54,7 +54,7 @@ impl Catalogue {
         timeline(Interval::new(from, to), &footage, &gaps, seam_us())
     }
 
-    /// Segments that hold any of `from <= t < to`, in order of start; open ones with what is stored so far.
+    /// Segments that hold any of `from <= t <= to`, in order of start; open ones with what is stored so far.
     #[must_use]
     pub fn segments(&self, key: StreamKey, from: UtcMicros, to: UtcMicros) -> Vec<SegmentRow> {
         let inner = self.inner.read();
@@ -63,13 +63,13 @@ impl Catalogue {
         let mut out: Vec<SegmentRow> = rows
             .overlapping(from_ms, to_ms)
             .iter()
-            .filter(|r| r.end_ms() >= from_ms)
+            .filter(|r| micros(r.start_ms) <= to && micros(r.end_ms()) > from)
             .filter_map(|r| closed_row(&inner.index, key, r))
             .collect();
         out.extend(
             rows.open
                 .iter()
-                .filter(|o| o.bytes > 0 && o.start_ms < to_ms && o.to >= from)
+                .filter(|o| o.bytes > 0 && micros(o.start_ms) <= to && o.to > from)
                 .filter_map(|o| open_row(&inner.index, key, o)),
         );
         out.sort_by_key(|r| (r.start_ms, r.number));

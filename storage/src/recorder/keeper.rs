@@ -1,7 +1,6 @@
 //! The keeper: hands streams to volumes, keeps the catalogue's log, closes what was left open.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use fengsui_config::clock::MonoMicros;
@@ -15,6 +14,9 @@ use crate::error::StoreError;
 use crate::frame::GapReason;
 use crate::segment::{SegmentName, finish_torn, stream_dir};
 use crate::volume::VolumeState;
+
+/// Longest pause between two attempts to close a file.
+const RECOVERY_PAUSE_MAX: Duration = Duration::from_secs(600);
 
 /// See the module.
 pub(super) struct Keeper {
@@ -164,25 +166,26 @@ impl Checker {
 
     /// Queues everything without a footer that nobody writes.
     fn queue_unfinished(&self) {
-        let mut waiting = self.core.recoveries.lock();
         for file in self.core.options.catalogue.unfinished() {
-            if !waiting.contains(&file) {
-                waiting.push(file);
-            }
+            self.core.recover_later(file);
         }
     }
 
     pub(super) fn recover(&self) {
         let waiting = std::mem::take(&mut *self.core.recoveries.lock());
         let mut left = Vec::new();
-        for file in waiting {
-            if self.core.stopping.load(Ordering::Acquire) || !self.usable(&file) {
-                left.push(file);
+        for mut one in waiting {
+            let now = self.core.options.clock.mono();
+            if self.core.is_stopping() || one.at > now || !self.usable(&one.file) {
+                left.push(one);
                 continue;
             }
-            if let Err(e) = self.recover_one(&file) {
+            if let Err(e) = self.recover_one(&one.file) {
                 count(&self.core.totals.recovery_errors, 1);
-                tracing::error!(stream = %file.key, number = file.number, error = %e, "segment is left open");
+                tracing::error!(stream = %one.file.key, number = one.file.number, error = %e, "segment is left open");
+                one.at = now + one.pause;
+                one.pause = (one.pause * 2).min(RECOVERY_PAUSE_MAX);
+                left.push(one);
             }
         }
         self.core.recoveries.lock().append(&mut left);

@@ -24,13 +24,15 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use fengsui_config::VolumeConfig;
-use fengsui_config::clock::Clock;
+use fengsui_config::clock::{Clock, MonoMicros};
 use fengsui_config::ids::{NodeId, StreamKey, VolumeId};
+use fengsui_config::limits;
 use parking_lot::{Condvar, Mutex, RwLock};
 
-use crate::catalogue::Catalogue;
+use crate::catalogue::{Catalogue, Unfinished};
 use crate::error::StoreError;
 use crate::fs::Fs;
 use crate::hub::Hub;
@@ -83,6 +85,15 @@ struct VolumeCell {
     inbox: Mutex<Vec<StreamRecorder>>,
 }
 
+/// A file that waits for recovery.
+struct Waiting {
+    file: Unfinished,
+    /// Not before.
+    at: MonoMicros,
+    /// How long to wait after a failure.
+    pause: Duration,
+}
+
 /// What all threads of a recorder share.
 struct Core {
     options: RecorderOptions,
@@ -91,7 +102,7 @@ struct Core {
     homeless: Mutex<Vec<StreamRecorder>>,
     cells: RwLock<BTreeMap<StreamKey, Arc<StreamCell>>>,
     /// Files without a footer that may be closed now.
-    recoveries: Mutex<Vec<crate::catalogue::Unfinished>>,
+    recoveries: Mutex<Vec<Waiting>>,
     stopping: AtomicBool,
     bell: (Mutex<()>, Condvar),
     totals: stats::Totals,
@@ -109,12 +120,20 @@ impl Core {
         self.volumes.iter().position(|v| v.id == *id)
     }
 
+    /// Queues a file without a footer, once.
+    fn recover_later(&self, file: Unfinished) {
+        let mut waiting = self.recoveries.lock();
+        if !waiting.iter().any(|w| w.file == file) {
+            waiting.push(Waiting { file, at: MonoMicros(0), pause: limits::VOLUME_PROBE_INTERVAL });
+        }
+    }
+
     fn is_stopping(&self) -> bool {
         self.stopping.load(Ordering::Acquire)
     }
 
     /// Waits for the next look, or for the end.
-    fn pause(&self, time: std::time::Duration) {
+    fn pause(&self, time: Duration) {
         let mut guard = self.bell.0.lock();
         if !self.is_stopping() {
             self.bell.1.wait_for(&mut guard, time);
@@ -182,17 +201,18 @@ impl Recorder {
             });
             volumes.push(volume);
         }
-        let recoveries = Mutex::new(options.catalogue.unfinished());
+        let left = options.catalogue.unfinished();
         let core = Arc::new(Core {
             options,
             volumes: cells,
             homeless: Mutex::default(),
             cells: RwLock::default(),
-            recoveries,
+            recoveries: Mutex::default(),
             stopping: AtomicBool::new(false),
             bell: (Mutex::new(()), Condvar::new()),
             totals: stats::Totals::default(),
         });
+        left.into_iter().for_each(|file| core.recover_later(file));
         let workers =
             volumes.into_iter().enumerate().map(|(i, v)| Worker::new(core.clone(), i, v)).collect::<Vec<_>>();
         let keeper = Keeper::new(core.clone());

@@ -11,7 +11,7 @@ use fengsui_config::limits;
 
 use super::stats::{StreamCell, count};
 use super::{Core, stream_seed};
-use crate::catalogue::Unfinished;
+use crate::catalogue::{Catalogue, Unfinished, seam_us};
 use crate::error::StoreError;
 use crate::frame::{GapReason, StartReason, StreamInfo, Track};
 use crate::fs::PageBuf;
@@ -76,6 +76,8 @@ pub(super) struct StreamRecorder {
     recent: VecDeque<Arc<HubUnit>>,
     /// Units among `recent` that are not stored.
     unstored: usize,
+    /// A segment was given up: `recent` comes again, before everything else.
+    replay: bool,
     running: Option<Arc<StreamInfo>>,
     /// The run that cannot be stored.
     refused: Option<Arc<StreamInfo>>,
@@ -92,22 +94,7 @@ pub(super) struct StreamRecorder {
 impl StreamRecorder {
     /// Takes the stream up where the catalogue left it.
     pub(super) fn new(core: Arc<Core>, cell: Arc<StreamCell>, key: StreamKey, now: UtcMicros) -> Self {
-        let catalogue = &core.options.catalogue;
-        let known = catalogue.known_to(key);
-        let mut covered = known.map(|k| catalogue.alive_before().map_or(k, |a| a.max(k)));
-        match catalogue.open_gap(key) {
-            // The stream was off while the node ran.
-            Some((GapReason::Policy, _)) => {
-                catalogue.gap_end(key, now);
-                covered = Some(now);
-            }
-            Some(_) => {}
-            None => {
-                if let Some(from) = covered.filter(|c| *c < now) {
-                    catalogue.gap_begin(key, GapReason::NodeDown, from);
-                }
-            }
-        }
+        let covered = take_up(&core.options.catalogue, key, now);
         let tap = core.options.hub.stream(key).attach_recorder();
         Self {
             key,
@@ -119,6 +106,7 @@ impl StreamRecorder {
             active: None,
             recent: VecDeque::new(),
             unstored: 0,
+            replay: false,
             running: None,
             refused: None,
             start: StartReason::Connected,
@@ -148,6 +136,12 @@ impl StreamRecorder {
     /// Takes everything new and stores what is due. Fails when the volume does; then nothing is lost: what was not
     /// stored comes again. What is wrong with the stream itself costs the stream its run, not the volume.
     pub(super) fn look(&mut self, place: &mut Place<'_>) -> Result<Look, StoreError> {
+        if std::mem::take(&mut self.replay) {
+            while let Some(unit) = self.recent.pop_back() {
+                self.items.push_front(RingItem::Unit(unit));
+            }
+            self.unstored = 0;
+        }
         self.drain();
         loop {
             match self.advance(place) {
@@ -190,8 +184,9 @@ impl StreamRecorder {
     /// The stream cannot be stored as it is (unknown coding, parameters that describe nothing): waits for its next run.
     fn refuse(&mut self, error: &StoreError, now: UtcMicros) {
         tracing::warn!(stream = %self.key, error = %error, "stream cannot be stored");
-        self.recent.clear();
         self.abandon(true);
+        self.recent.clear();
+        self.replay = false;
         self.refused = self.running.clone();
         self.absent(GapReason::BadStream, now);
     }
@@ -289,6 +284,8 @@ impl StreamRecorder {
             previous: options.catalogue.last_hash(key),
         };
         options.catalogue.opened(key, place.volume, number, start);
+        // Before the file is there: a number that a crash forgot would be given twice.
+        options.catalogue.flush_soon();
         let reserve = if place.room > 64 * RESERVE_MAX { self.reserve } else { 0 };
         let writer =
             match SegmentWriter::create(&*options.fs, place.root, head, reserve, options.node_key.clone()) {
@@ -374,6 +371,7 @@ impl StreamRecorder {
         match active.writer.close(&*options.fs, reason, place.buf) {
             Ok(closed) => {
                 options.catalogue.closed(&closed.row, closed.hash);
+                options.catalogue.flush_soon();
                 let (units, grown) = (self.unstored as u64, closed.row.bytes.saturating_sub(before));
                 self.covered = Some(closed.end);
                 self.reserve = (closed.row.bytes + closed.row.bytes / 16).min(RESERVE_MAX);
@@ -419,13 +417,10 @@ impl StreamRecorder {
     fn lost(&mut self, file: Unfinished, recover: bool) {
         self.core.options.catalogue.abandoned(self.key, file.number);
         if recover {
-            self.core.recoveries.lock().push(file);
+            self.core.recover_later(file);
         }
         count(&self.core.totals.abandoned, 1);
-        while let Some(unit) = self.recent.pop_back() {
-            self.items.push_front(RingItem::Unit(unit));
-        }
-        self.unstored = 0;
+        self.replay = true;
         self.start = StartReason::Rotation;
         self.cell.change(|s| {
             s.segment = None;
@@ -503,6 +498,33 @@ impl Drop for StreamRecorder {
         self.cell.change(|s| s.recording = false);
         self.cell.release();
     }
+}
+
+/// Explains the time between what is known of a stream and now; returns up to when it is explained.
+fn take_up(catalogue: &Catalogue, key: StreamKey, now: UtcMicros) -> Option<UtcMicros> {
+    if let Some((reason, since)) = catalogue.open_gap(key) {
+        if reason != GapReason::Policy {
+            return Some(since);
+        }
+        // The stream was off while the node ran.
+        catalogue.gap_end(key, now);
+        return Some(now);
+    }
+    let known = catalogue.known_to(key)?;
+    if known >= now {
+        return Some(known);
+    }
+    if catalogue.last_gap(key) == Some(GapReason::Policy) {
+        catalogue.gap(key, GapReason::Policy, known, now);
+        return Some(now);
+    }
+    // While the node was alive pictures may have come that never reached a disk, or that recovery has yet to find:
+    // footage wins over a gap.
+    let down = catalogue.alive_before().map_or(known, |alive| alive.clamp(known, now));
+    catalogue.gap(key, GapReason::CrashTail, known, down);
+    let from = if down.since(known) < seam_us() { known } else { down };
+    catalogue.gap_begin(key, GapReason::NodeDown, from);
+    Some(from)
 }
 
 /// The next wall-clock time at which the stream's segments rotate, staggered by `seed`.

@@ -279,7 +279,6 @@ fn a_clean_stop_leaves_no_open_file_and_one_gap_until_the_next_start() {
     b.restart(Outage::Clean);
     assert!(b.fs.files().iter().all(|f| !f.to_string_lossy().contains(".open.")));
     b.clock.advance(Duration::from_secs(30));
-    b.restart(Outage::Clean);
     b.due(&[key(1)]);
     b.begin(key(1));
     b.run(10.0);

@@ -138,6 +138,7 @@ impl Bench {
         std::mem::forget(std::mem::replace(&mut self.recorder, recorder));
         self.hub = hub;
         self.catalogue = catalogue;
+        self.recorder.check_volumes();
     }
 
     pub(super) fn now(&self) -> UtcMicros {
