@@ -22,6 +22,8 @@ fail() { printf 'setup: %s\n' "$*" >&2; exit 1; }
 need() { command -v "$1" >/dev/null 2>&1 || fail "$1 is missing: $2"; }
 need cargo 'install Rust 1.95 or newer with rustup'
 need node 'install Node.js 20.19 or newer'
+node -e 'const [a, b] = process.versions.node.split("."); process.exit(a > 20 || (a == 20 && b >= 19) ? 0 : 1)' ||
+  fail "Node.js $(node --version) is too old: install 20.19 or newer"
 need npm 'install Node.js 20.19 or newer, with npm'
 
 as_root() {

@@ -77,7 +77,7 @@ pub(super) fn name(section: &mut Section, out: &mut Findings) -> Option<String> 
 pub(super) fn position(section: &mut Section, out: &mut Findings) -> Option<Position> {
     let words =
         [Datum::Wgs84, Datum::Cgcs2000, Datum::Gcj02, Datum::Bd09].map(|datum| (datum.as_str(), datum));
-    let (spot, before) = (section.spot.clone(), out.0.refusals.len());
+    let (lat_spot, lon_spot, before) = (section.spot_of("lat"), section.spot_of("lon"), out.0.refusals.len());
     let lat = section.number(out, "lat", (-180.0, 180.0), "degrees");
     let lon = section.number(out, "lon", (-180.0, 180.0), "degrees");
     let datum = section.word(out, "datum", &words);
@@ -89,8 +89,10 @@ pub(super) fn position(section: &mut Section, out: &mut Findings) -> Option<Posi
         (Some(lat), Some(lon)) => match Position::typed(lat, lon, datum.unwrap_or_default()) {
             Ok(position) => Some(position),
             Err(error) => {
-                let key = if error == PositionError::Latitude { "lat" } else { "lon" };
-                let value = if error == PositionError::Latitude { lat } else { lon };
+                let (key, value, spot) = match error {
+                    PositionError::Latitude => ("lat", lat, lat_spot),
+                    PositionError::Longitude => ("lon", lon, lon_spot),
+                };
                 let remedy = "lat is north, lon is east: perhaps the two are swapped";
                 out.refuse(&spot, section.dotted(key), value.to_string(), error.to_string(), remedy);
                 None

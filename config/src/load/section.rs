@@ -225,6 +225,11 @@ impl Section {
         }
     }
 
+    /// Where a key stands; the section's own place when it is missing.
+    pub fn spot_of(&self, key: &str) -> Spot {
+        self.cells.get(key).map_or_else(|| self.spot.clone(), |cell| cell.spot.clone())
+    }
+
     /// Takes a value out, whatever it is.
     pub fn take(&mut self, key: &'static str) -> Option<Cell> {
         self.asked.push(key);

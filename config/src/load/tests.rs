@@ -205,7 +205,7 @@ fn places_have_their_refusals() {
         "lat = 28.97",
         "lat = 118.97",
         expect![
-            "fengsui.toml:35:1: site.lat = 118.97: a latitude lies between -90 and 90 degrees; lat is north, lon is east: perhaps the two are swapped"
+            "fengsui.toml:40:7: site.lat = 118.97: a latitude lies between -90 and 90 degrees; lat is north, lon is east: perhaps the two are swapped"
         ],
     );
     refused(

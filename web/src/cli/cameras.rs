@@ -106,3 +106,52 @@ fn export(config: &Path, args: &ExportArgs) -> Result<(), String> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+
+    use super::*;
+
+    const CONFIG: &str = include_str!("../../../config/src/load/good.toml");
+
+    /// The good configuration, its cameras in `cameras.toml`.
+    fn house(folder: &Path) -> PathBuf {
+        let text = CONFIG.replacen("env:CAMERA", "file:password", 1);
+        let (head, cameras) = text.split_once("[[camera]]").unwrap();
+        std::fs::write(folder.join("password"), "p4ss\n").unwrap();
+        std::fs::write(folder.join("cameras.toml"), format!("[[camera]]{cameras}")).unwrap();
+        let path = folder.join("fengsui.toml");
+        std::fs::write(&path, format!("include = [\"cameras.toml\"]\n{head}")).unwrap();
+        path
+    }
+
+    fn importing(table: &Path, dry_run: bool) -> ImportArgs {
+        ImportArgs { table: table.to_owned(), out: PathBuf::from("cameras.toml"), dry_run, strict: true }
+    }
+
+    #[test]
+    fn an_export_that_is_imported_again_changes_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let config = house(folder.path());
+        let table = folder.path().join("t.csv");
+        let (before, _) = Config::load(&config, &ProcessEnv).unwrap();
+        export(&config, &ExportArgs { out: Some(table.clone()) }).unwrap();
+        import(&config, &importing(&table, false)).unwrap();
+        assert_eq!(Config::load(&config, &ProcessEnv).unwrap().0, before);
+    }
+
+    #[test]
+    fn a_refused_table_and_a_dry_run_leave_the_cameras_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let config = house(folder.path());
+        let table = folder.path().join("t.csv");
+        let before = std::fs::read(folder.path().join("cameras.toml")).unwrap();
+        let good = "code,name,site,main\n33080200001320000009,n,33080200002160000001,rtsp://192.0.2.9/m\n";
+        std::fs::write(&table, good).unwrap();
+        import(&config, &importing(&table, true)).unwrap();
+        std::fs::write(&table, good.replace("rtsp:", "http:")).unwrap();
+        import(&config, &importing(&table, false)).unwrap_err();
+        assert_eq!(std::fs::read(folder.path().join("cameras.toml")).unwrap(), before);
+    }
+}

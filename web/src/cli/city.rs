@@ -153,3 +153,49 @@ pub(super) fn put(path: &Path, text: &str) -> Result<(), String> {
         .and_then(|()| std::fs::rename(&draft, path));
     written.map_err(|error| format!("{}: {error}", path.display()))
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
+
+    use clap::Parser;
+    use fengsui_config::{Config, env::ProcessEnv};
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        args: NewArgs,
+    }
+
+    fn args(folder: &Path, more: &[&str]) -> NewArgs {
+        let folder = folder.to_string_lossy().into_owned();
+        Line::parse_from(["new", &folder].into_iter().chain(more.iter().copied())).args
+    }
+
+    #[test]
+    fn a_new_city_is_a_good_configuration_and_is_not_replaced_unasked() {
+        let folder = tempfile::tempdir().unwrap();
+        let small = ["--cameras", "16", "--rtsp", "rtsp://127.0.0.1:9/cam/{n}/{stream}"];
+        write_city(&args(folder.path(), &small)).unwrap();
+        let (config, warnings) = Config::load(&folder.path().join("fengsui.toml"), &ProcessEnv).unwrap();
+        assert_eq!((config.topology.cameras.len(), warnings), (16, Vec::new()));
+        let problem = write_city(&args(folder.path(), &small)).unwrap_err();
+        assert!(problem.ends_with("fengsui.toml is there already; --force replaces it"), "{problem}");
+        write_city(&args(folder.path(), &["--cameras", "1", "--force"])).unwrap();
+        let (config, _) = Config::load(&folder.path().join("fengsui.toml"), &ProcessEnv).unwrap();
+        assert_eq!(config.topology.cameras.len(), 1);
+    }
+
+    #[test]
+    fn a_city_open_to_the_world_or_with_a_plain_password_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let wrong: [&[&str]; 3] =
+            [&["--listen", "0.0.0.0:8080"], &["--user", "admin", "--password", "12345"], &["--cameras", "0"]];
+        for more in wrong {
+            write_city(&args(folder.path(), more)).unwrap_err();
+            assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0, "nothing is written");
+        }
+    }
+}
