@@ -1,0 +1,151 @@
+import { quantile, sentAtMs } from '../page-kit.mjs';
+import { clip, code, fault } from '../stack.mjs';
+
+const SEEKS = 30;
+const STEPS = 10;
+const FOOTAGE_S = 60;
+/** This camera loses its connection for some seconds. */
+const GAPPED = 2;
+const GAP_MS = 8_000;
+
+const api = (page, path) => page.evaluate(async (to) => (await fetch(`/api/v1${to}`)).json(), path);
+const timeline = (page, n) => api(page, `/footage/${code(n)}/main/timeline?from_us=${Date.now() * 1000 - 3600e6}&to_us=${Date.now() * 1000}`);
+
+export async function playback(kit) {
+  const { page, stack, until } = kit;
+  await page.goto(`${stack.url}/`);
+  await page.getByRole('navigation').waitFor();
+  await until('some footage before the gap', async () => length(await timeline(page, GAPPED)) > 15, 60_000);
+  await fault(stack, GAPPED, { kind: 'reboot', for_ms: GAP_MS });
+  await until('enough footage', async () => length(await timeline(page, 1)) > FOOTAGE_S, 120_000);
+  await until('footage after the gap', async () => (await timeline(page, GAPPED)).spans.filter((span) => span.kind === 'footage').length >= 2 && (await timeline(page, GAPPED)).spans.at(-1).kind === 'footage', 60_000);
+  await seeks(kit);
+  await steps(kit);
+  await typed(kit);
+  await gap(kit);
+  await four(kit);
+}
+
+function length({ spans = [] }) {
+  return spans.filter((span) => span.kind === 'footage').reduce((sum, span) => sum + (span.to_us - span.from_us) / 1e6, 0);
+}
+
+/** From the release of the pointer on the timeline to the picture of that moment. */
+async function seeks({ page, stack, check, figure, until, shot }) {
+  const { spans } = await timeline(page, 1);
+  const from = spans.find((span) => span.kind === 'footage').from_us + 1e6;
+  const to = spans.filter((span) => span.kind === 'footage').at(-1).to_us - 4e6;
+  const facts = await clip(stack, 1, 'main');
+  await page.goto(`${stack.url}/play?c=${code(1)}&t=${new Date(from / 1000 + 2_000).toISOString()}`);
+  await until('the first picture', () => page.evaluate(() => globalThis.__kit.lastShown !== undefined));
+  // Closer, so that a pixel is less than a picture or two.
+  for (let i = 0; i < 5; i += 1) await page.keyboard.press('+');
+  const canvas = page.getByRole('slider', { name: '时间轴' });
+  const times = [];
+  const errors = [];
+  let seed = 12345;
+  for (let i = 0; i < SEEKS; i += 1) {
+    seed = (seed * 1103515245 + 12345) % 2147483648;
+    const target = from + (seed / 2147483648) * (to - from);
+    const place = await canvas.evaluate((element, us) => {
+      const [low, high] = [Number(element.getAttribute('aria-valuemin')), Number(element.getAttribute('aria-valuemax'))];
+      return ((us / 1e6 - low) / (high - low)) * element.clientWidth;
+    }, target);
+    const width = await canvas.evaluate((element) => element.clientWidth);
+    if (place < 2 || place > width - 2) {
+      // Out of sight: drag the window there, as a person would; that is not part of the seek.
+      await page.goto(`${stack.url}/play?c=${code(1)}&t=${new Date(target / 1000).toISOString()}`);
+      await until('the first picture', () => page.evaluate(() => globalThis.__kit.lastShown !== undefined));
+      for (let zoom = 0; zoom < 5; zoom += 1) await page.keyboard.press('+');
+      continue;
+    }
+    await page.evaluate(() => (globalThis.__kit.lastShown = undefined));
+    await canvas.click({ position: { x: place, y: 34 } });
+    const shown = await until('the picture after a seek', () => page.evaluate(() => {
+      const last = globalThis.__kit.lastShown;
+      return last && { ms: last.at - globalThis.__kit.releasedAt, code: globalThis.__kit.barcode(last.video), wanted: Number(document.querySelector('[data-time]').dataset.time) };
+    }));
+    times.push(shown.ms);
+    if (shown.code) errors.push(Math.abs(shown.wanted / 1000 - sentAtMs(facts, shown.code.frame, shown.wanted / 1000 + 500)));
+  }
+  figure('play.seek_p50', quantile(times, 0.5), 'ms', 200);
+  figure('play.seek_p95', quantile(times, 0.95), 'ms', 350);
+  check(times.length >= SEEKS / 2, `enough seeks were measured (${times.length})`);
+  check(quantile(errors, 1) < 500, `the picture is that of the time asked for (off by at most ${quantile(errors, 1).toFixed(0)} ms)`);
+  await shot('play');
+}
+
+/** Step by step, the bar code goes up and down by exactly one. */
+async function steps({ page, stack, check, until }) {
+  const facts = await clip(stack, 1, 'main');
+  const read = () => page.evaluate(() => globalThis.__kit.barcode(document.querySelector('[data-play] video'))?.frame);
+  let frame = await until('a picture', read);
+  for (const [key, by] of [['.', 1], [',', -1]]) {
+    for (let i = 0; i < STEPS; i += 1) {
+      await page.keyboard.press(key);
+      const before = frame;
+      frame = await until(`a step by ${by}`, async () => {
+        const now = await read();
+        return now !== undefined && now !== before ? now : undefined;
+      });
+      const wanted = (before + by + facts.loop_frames) % facts.loop_frames;
+      check(frame === wanted, `a step by ${by} goes from picture ${before} to ${wanted} (went to ${frame})`);
+    }
+  }
+}
+
+async function typed({ page, check, until }) {
+  const at = new Date(Date.now() - 30_000);
+  const shanghai = new Date(at.getTime() + 8 * 3600_000).toISOString();
+  await page.keyboard.press('t');
+  await page.keyboard.type(shanghai.slice(11, 19));
+  await page.keyboard.press('Enter');
+  await until('the time typed', async () => (await page.locator('[data-time]').innerText()).includes(shanghai.slice(11, 19)));
+  check(true, 'a typed time is gone to with the keyboard alone');
+  await page.keyboard.press('t');
+  await page.keyboard.type('2575');
+  await page.keyboard.press('Enter');
+  check((await page.getByText('无法识别的时间').count()) === 1, 'what is no time is said to be none');
+  await page.keyboard.press('Escape');
+}
+
+/** Plays into the gap: it is hatched, named in the legend, and skipped with a notice. */
+async function gap({ page, stack, check, until, shot }) {
+  const { spans } = await timeline(page, GAPPED);
+  const hole = spans.find((span, i) => span.kind === 'gap' && spans[i - 1]?.kind === 'footage' && spans.slice(i).some((later) => later.kind === 'footage'));
+  check(hole !== undefined, 'the outage is a gap on the timeline');
+  if (!hole) return;
+  check(typeof hole.reason === 'string', `the gap has a reason (${hole.reason})`);
+  await page.goto(`${stack.url}/play?c=${code(GAPPED)}&t=${new Date(hole.from_us / 1000 - 3_000).toISOString()}`);
+  await page.getByRole('list', { name: '缺口' }).getByRole('listitem').nth(1).waitFor();
+  await until('the first picture', () => page.evaluate(() => globalThis.__kit.lastShown !== undefined));
+  await page.keyboard.press('Space');
+  await page.getByRole('status').filter({ hasText: '跳过' }).first().waitFor();
+  await shot('play-gap');
+  await until('pictures after the gap', () => page.evaluate((end) => Number(document.querySelector('[data-time]').dataset.time) > end && document.querySelector('[data-play]').dataset.state === 'ready', hole.to_us));
+  check(true, 'a gap is skipped with a notice and playing goes on');
+}
+
+/** Four cameras on one clock: three clicks after the first, and their bar codes tell how well they keep step. */
+async function four({ page, stack, check, figure, until, shot }) {
+  const start = Date.now() - 40_000;
+  await page.goto(`${stack.url}/play?t=${new Date(start).toISOString()}`);
+  await page.getByRole('tree').waitFor();
+  const cameras = [1, 3, 4, 5];
+  for (const n of cameras) await page.locator(`[role=treeitem][data-code="${code(n)}"]`).click();
+  const clips = new Map();
+  for (const n of cameras) clips.set(n, await clip(stack, n, 'main'));
+  await until('four cameras playing', async () => (await page.locator('[data-play][data-state=ready]').count()) === 4);
+  await page.waitForTimeout(4_000);
+  const spreads = [];
+  for (let i = 0; i < 40; i += 1) {
+    const shown = await page.evaluate(() => [...document.querySelectorAll('[data-play] video')].map((video) => globalThis.__kit.barcode(video)));
+    const now = Date.now();
+    const times = shown.filter(Boolean).map((one) => sentAtMs(clips.get(one.camera), one.frame, now));
+    if (times.length === 4) spreads.push(Math.max(...times) - Math.min(...times));
+    await page.waitForTimeout(60);
+  }
+  check(spreads.length > 30, `four pictures at once were read (${spreads.length} of 40)`);
+  figure('play.sync_of_4_p95', quantile(spreads, 0.95), 'ms', 80);
+  await shot('play-four');
+}
