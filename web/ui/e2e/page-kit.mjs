@@ -30,7 +30,10 @@ export function pageKit() {
   document.addEventListener('pointerup', (event) => (kit.releasedAt = event.timeStamp), true);
 
   /** Notes every picture that `video` shows while `kit.sampling` is on. */
+  const followed = new WeakSet();
   function follow(video) {
+    if (followed.has(video)) return;
+    followed.add(video);
     const born = kit.clickedAt;
     let first = true;
     const shown = (now, facts) => {

@@ -43,6 +43,9 @@ context.on('request', (request) => {
 page.on('console', (message) => {
   if ((message.type() === 'error' || message.type() === 'warning') && !EXPECTED.test(message.text())) seen.console.push(message.text());
 });
+page.on('response', (response) => {
+  if (response.status() >= 400 && response.status() !== 401 && response.status() !== 403) console.log(`  answer ${response.status()} ${response.url()}`);
+});
 page.on('pageerror', (error) => seen.console.push(`uncaught: ${error.message}`));
 
 const kit = {

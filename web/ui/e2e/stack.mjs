@@ -97,7 +97,7 @@ name = "柯城分中心"
 code = "33080201002150000001"
 name = "府山派出所"
 sub_centre = "33080200002000000001"
-${sites.map(([site, name]) => `[[site]]\ncode = "${site}"\nname = "${name}"\nstation = "33080201002150000001"\n`).join('')}
+${sites.map(([site, name]) => `[[site]]\ncode = "${site}"\nname = "${name}"\nstation = "33080201002150000001"\nkind = "crossroad"\n`).join('')}
 ${cameras.join('\n')}`;
 }
 
