@@ -101,8 +101,8 @@ impl Media {
     ///
     /// # Errors
     /// When there is none of that id, or storage fails.
-    pub async fn init(&self, viewed: &Viewed, id: String) -> Result<Bytes, ApiError> {
-        let key = viewed.key();
+    pub async fn init(&self, access: &CameraAccess, id: String) -> Result<Bytes, ApiError> {
+        let key = access.key();
         self.read(move |f| f.init(key, &id)).await
     }
 

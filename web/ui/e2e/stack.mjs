@@ -11,7 +11,7 @@ const CAMSIM = resolve(process.env.CAMSIM_BIN ?? join(root, 'target/debug/camsim
 const START_MS_MAX = 120_000;
 
 export const USER = { name: 'operator', password: 'five beacons upon the wall' };
-/** Cameras 1 to 9 are well; 10 has a wrong path; 11 sends H.265. */
+/** Cameras 1 to 9 are well; 10 has a wrong path; 11 sends H.265 as its main stream. */
 export const CAMERAS = 11;
 export const WRONG_PATH = 10;
 export const H265 = 11;

@@ -101,14 +101,20 @@ async function unwell({ page, check, until, shot }) {
   await page.getByRole('button', { name: '清空画面' }).click();
   await page.getByRole('radio', { name: '4 画面' }).click();
   const search = page.getByRole('searchbox', { name: '搜索' });
-  await search.fill('hczgc');
+  await search.fill('hczgc'); // 火车站广场
   await until('a search by pinyin initials', async () => (await page.locator('[role=treeitem][data-code]').count()) === 5);
   await search.fill('');
   for (const n of [1, WRONG_PATH, H265]) await page.locator(`[role=treeitem][data-code="${code(n)}"]`).click();
   await page.getByText('该地址没有此码流').first().waitFor();
   check((await page.locator('[data-tile="1"]').innerText()).includes('请更正码流地址'), 'a wrong path is told in plain words with a remedy');
-  await page.locator('[data-tile="2"]').getByText('无法显示 H.265').waitFor();
-  check((await page.locator('[data-tile="2"]').innerText()).includes('设为 H.264'), 'H.265 says why there is no picture and what to set');
-  await until('the well camera plays beside them', async () => (await page.locator('[data-tile="0"]').getAttribute('data-state')) === 'playing');
+  await until('the well cameras play beside it', async () => (await page.locator('[data-tile][data-state=playing]').count()) === 2);
   await shot('wall-unwell');
+  // The main stream of this one is H.265: full screen falls back to the sub-stream and says so.
+  const tile = page.locator('[data-tile="2"]');
+  await tile.dblclick();
+  await tile.getByText('显示子码流：主码流为 H.265').waitFor();
+  check((await tile.innerText()).includes('设为 H.264'), 'H.265 says why the sub-stream is shown and what to set');
+  check((await tile.getAttribute('data-stream')) === 'sub' && (await tile.getAttribute('data-state')) === 'playing', 'the sub-stream goes on in full screen');
+  await shot('wall-h265');
+  await page.keyboard.press('Escape');
 }

@@ -85,6 +85,7 @@ export const en = {
     noVolumes: 'No volumes are configured: nothing can be recorded.',
     node: 'Server', version: 'Version', uptime: 'Running', viewers: 'Live pictures out', clock: 'Clock', more: (n: number) => `${plural(n, 'more camera')}: open the table`,
     bySubCentre: 'By sub-centre',
+    configRefused: 'The changed configuration was refused; the one before is in use',
   },
   wall: {
     title: 'Wall', tiles: (n: number) => plural(n, 'tile'), layout: 'Layout', tree: 'Cameras', empty: 'Empty tile', emptyHint: 'Choose a camera on the left',

@@ -39,6 +39,7 @@ export const zhCn: Messages = {
     noVolumes: '尚未配置存储卷：无法录像。',
     node: '服务器', version: '版本', uptime: '已运行', viewers: '实时画面输出', clock: '时钟', more: (n) => `还有 ${number(n)} 路，查看列表`,
     bySubCentre: '按分中心',
+    configRefused: '修改后的配置未通过检查，仍在使用之前的配置',
   },
   wall: {
     title: '视频墙', tiles: (n) => `${n} 画面`, layout: '画面布局', tree: '摄像机', empty: '空画面', emptyHint: '在左侧选择摄像机',
