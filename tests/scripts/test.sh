@@ -24,6 +24,8 @@ cargo check --locked -p fengsui-web --no-default-features --features gst
 cargo check --locked -p fengsui-web --no-default-features --features ffmpeg
 
 step 'tests'
+# The suite and the browser tests start the programs themselves.
+cargo build --locked --workspace --bins
 if cargo nextest --version >/dev/null 2>&1; then
   cargo nextest run --locked --workspace
 else
@@ -40,7 +42,6 @@ else
 fi
 
 step 'browser tests'
-cargo build --locked -p fengsui-web -p fengsui-tests --bins
 (cd web/ui && npm run --silent e2e)
 
 printf '\nall good\n'
