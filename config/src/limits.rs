@@ -6,8 +6,9 @@ use std::time::Duration;
 pub const FLUSH_AGE_MAX: Duration = Duration::from_millis(1700);
 /// Bytes of one stream that make a flush due before its age does.
 pub const FLUSH_BYTES_MAX: usize = 1 << 20;
-/// A key frame flushes what is pending when at least this much is (keeps groups on GOP bounds).
-pub const FLUSH_AT_KEY_MIN: Duration = Duration::from_millis(1000);
+/// A key frame flushes what is pending when at least this much is (keeps groups on GOP bounds); a little less than
+/// the usual GOP of 1 s, whose length jitters on the node's clock.
+pub const FLUSH_AT_KEY_MIN: Duration = Duration::from_millis(900);
 /// Longest fragment: a GOP that is longer is split here.
 pub const FRAGMENT_DURATION_MAX: Duration = Duration::from_secs(2);
 /// Shortest fragment: key frames that follow faster (Motion JPEG, all-intra coding) share one.

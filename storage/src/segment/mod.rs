@@ -15,6 +15,7 @@ mod reader;
 mod records;
 mod recovery;
 mod scan;
+mod sps;
 mod timeline;
 mod writer;
 

@@ -9,8 +9,9 @@ use fengsui_config::clock::UtcMicros;
 use super::boxes::{Bits, Boxes, child, children};
 use super::entries;
 pub(crate) use super::entries::audio_rfc6381;
+use super::sps;
 use crate::error::StoreError;
-use crate::frame::{AccessUnit, AudioParams, StreamInfo, VIDEO_TIMESCALE, VideoParams};
+use crate::frame::{AccessUnit, AudioParams, StreamInfo, VIDEO_TIMESCALE, VideoCodec, VideoParams};
 
 /// Track number of video in every file.
 pub(super) const VIDEO_TRACK: u32 = 1;
@@ -61,7 +62,8 @@ pub fn init_segment(info: &StreamInfo, audience: Audience) -> Result<Bytes, Stor
     w.boxed(*b"moov", |w| {
         mvhd(w);
         if let Some(p) = &info.video {
-            result = video_track(w, p);
+            let told = Some(p).filter(|_| audience == Audience::Browser).and_then(in_order);
+            result = video_track(w, told.as_ref().unwrap_or(p));
         }
         if let (Some(p), Ok(())) = (audio, &result) {
             result = audio_track(w, p);
@@ -76,6 +78,12 @@ pub fn init_segment(info: &StreamInfo, audience: Audience) -> Result<Bytes, Stor
         });
     });
     result.map(|()| Bytes::from(w.into_vec()))
+}
+
+/// The parameters with the order of pictures said, where it is certain and was not (see [`sps`]).
+fn in_order(p: &VideoParams) -> Option<VideoParams> {
+    let patch = sps::avcc_patch(&p.extra).filter(|_| p.codec == VideoCodec::H264)?;
+    Some(VideoParams { extra: patch.parts(&p.extra).concat().into(), ..p.clone() })
 }
 
 fn matrix(w: &mut Boxes) {
@@ -200,16 +208,19 @@ pub fn next_decode_time(last: &mut i64, unit: &AccessUnit) -> i64 {
 }
 
 /// One picture as `moof` + `mdat` for browsers. `sequence` counts fragments of the stream, `decode_time` is that of
-/// [`next_decode_time`], `duration` in ticks (an estimate will do). One allocation, that of the output.
+/// [`next_decode_time`], `duration` in ticks (an estimate will do). One allocation, that of the output, and another
+/// where a key frame's parameter set does not say the order of pictures.
 #[must_use]
 pub fn live_fragment(unit: &AccessUnit, sequence: u32, decode_time: i64, duration: u32) -> Bytes {
+    let patch = if unit.key { sps::unit_patch(&unit.data) } else { None };
+    let length = patch.as_ref().map_or(unit.data.len(), |p| p.length(&unit.data));
     let sample = Sample {
         duration,
-        size: u32::try_from(unit.data.len()).unwrap_or(u32::MAX),
+        size: u32::try_from(length).unwrap_or(u32::MAX),
         key: unit.key,
         cto: i32::try_from(utc_ticks(unit.utc).saturating_sub(decode_time)).unwrap_or(0),
     };
-    let mut w = Boxes::with_capacity(LIVE_HEADER + unit.data.len());
+    let mut w = Boxes::with_capacity(LIVE_HEADER + length);
     let tfdt = u64::try_from(decode_time).unwrap_or(0);
     let offset = u32::try_from(LIVE_HEADER).unwrap_or(0);
     w.boxed(*b"moof", |w| {
@@ -218,7 +229,10 @@ pub fn live_fragment(unit: &AccessUnit, sequence: u32, decode_time: i64, duratio
         // All fields always, to keep the header of one size.
         run.traf(w, offset, TRUN_FLAGS | TRUN_CTO);
     });
-    w.boxed(*b"mdat", |w| w.bytes(&unit.data));
+    w.boxed(*b"mdat", |w| match &patch {
+        None => w.bytes(&unit.data),
+        Some(p) => p.parts(&unit.data).iter().for_each(|part| w.bytes(part)),
+    });
     Bytes::from(w.into_vec())
 }
 
@@ -387,8 +401,37 @@ pub fn browser_fragment(stored: &[u8], utc: UtcMicros, sequence: u32) -> Result<
     let runs = parse_fragment(stored).ok_or_else(refuse)?;
     let video = runs.iter().find(|r| r.track == VIDEO_TRACK).ok_or_else(refuse)?;
     let tfdt = u64::try_from(utc_ticks(utc)).unwrap_or(0);
-    let run = Run { track: VIDEO_TRACK, tfdt, samples: &video.samples };
+    let media = stored.get(video.data.clone()).ok_or_else(refuse)?;
+    let told = samples_in_order(&video.samples, media);
+    let (samples, media) =
+        told.as_ref().map_or((video.samples.as_slice(), media), |(s, m)| (s.as_slice(), m.as_slice()));
+    let run = Run { track: VIDEO_TRACK, tfdt, samples };
     let mut out = fragment_head(sequence, &[run]).ok_or_else(refuse)?;
-    out.extend_from_slice(stored.get(video.data.clone()).ok_or_else(refuse)?);
+    out.extend_from_slice(media);
     Ok(Bytes::from(out))
+}
+
+/// Samples and their bytes with the order of pictures said in key frames that bring parameter sets along; none when
+/// nothing is to be changed.
+fn samples_in_order(samples: &[Sample], media: &[u8]) -> Option<(Vec<Sample>, Vec<u8>)> {
+    let mut out: Option<(Vec<Sample>, Vec<u8>)> = None;
+    let mut at = 0;
+    for (i, s) in samples.iter().enumerate() {
+        let end = at + usize::try_from(s.size).ok()?;
+        let bytes = media.get(at..end)?;
+        let patch = if s.key { sps::unit_patch(bytes) } else { None };
+        if patch.is_some() && out.is_none() {
+            out = Some((samples.get(..i)?.to_vec(), media.get(..at)?.to_vec()));
+        }
+        if let Some((samples, media)) = &mut out {
+            let size = patch.as_ref().map_or(bytes.len(), |p| p.length(bytes));
+            samples.push(Sample { size: u32::try_from(size).ok()?, ..*s });
+            match &patch {
+                None => media.extend_from_slice(bytes),
+                Some(p) => p.parts(bytes).iter().for_each(|part| media.extend_from_slice(part)),
+            }
+        }
+        at = end;
+    }
+    out
 }

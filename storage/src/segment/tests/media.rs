@@ -213,6 +213,37 @@ fn motion_jpeg_with_mu_law_plays_whole_and_torn() {
     passes(VideoCodec::Mjpeg, Some(AudioCodec::Pcmu), &[]);
 }
 
+#[test]
+fn browser_copies_say_the_order_of_pictures_and_decode_the_same() {
+    use crate::segment::sps::tests::without_vui;
+    let dir = tempfile::tempdir().unwrap();
+    let mut clip = clip(dir.path(), VideoCodec::H264, None, &["-bf", "0"]);
+    let want = decoded(&clip.file);
+    // As many cameras do: a parameter set that says nothing, in the description and before every key frame.
+    let mut info = (*clip.info).clone();
+    let video = info.video.as_mut().unwrap();
+    let (extra, old) =
+        (video.extra.to_vec(), usize::from(u16::from_be_bytes([video.extra[6], video.extra[7]])));
+    let bare = without_vui(&extra[8..8 + old]);
+    video.extra = [&extra[..6], &(bare.len() as u16).to_be_bytes(), &bare, &extra[8 + old..]].concat().into();
+    for u in clip.units.iter_mut().filter(|u| u.key) {
+        u.data = [&(bare.len() as u32).to_be_bytes(), bare.as_slice(), &u.data].concat().into();
+    }
+    clip.info = Arc::new(info);
+    let root = dir.path().join("v1");
+    let made = kit::closed(&RealFs, &root, &clip.info, &clip.units);
+    let r = SegmentReader::open(&RealFs, &made.path, None).unwrap();
+    assert!(r.samples(0).unwrap()[0].data == clip.units[0].data, "stored bytes are as sent");
+    browser_copy_plays(dir.path(), &r, &want);
+    let copy = std::fs::read(dir.path().join("browser.mp4")).unwrap();
+    let stored = std::fs::read(&made.path).unwrap();
+    let count = |bytes: &[u8]| bytes.windows(bare.len()).filter(|w| *w == bare).count();
+    assert_eq!((count(&stored) > 3, count(&copy)), (true, 0), "no copy is left that says nothing");
+    let mut last = i64::MIN;
+    let at = crate::segment::mux::next_decode_time(&mut last, &clip.units[0]);
+    assert_eq!(count(&crate::segment::mux::live_fragment(&clip.units[0], 1, at, 3600)), 0);
+}
+
 #[cfg(feature = "ffmpeg")]
 #[test]
 fn stills_of_every_coding_and_refusals_of_garbage() {
