@@ -46,10 +46,10 @@ fn collect(folder: &Path, root: &Path, files: &mut Vec<File>) {
             }
             continue;
         }
+        let relative = path.strip_prefix(root).expect("below the root");
         let ending = path.extension().unwrap_or_default().to_string_lossy().into_owned();
-        let written = WRITTEN.contains(&ending.as_str()) || name == "Makefile" || folder.ends_with(".ci");
+        let written = WRITTEN.contains(&ending.as_str()) || name == "Makefile" || relative.starts_with(".ci");
         if kind.is_file() && written && name != "package-lock.json" {
-            let relative = path.strip_prefix(root).expect("below the root");
             let text =
                 std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
             files.push(File { path: relative.to_string_lossy().replace('\\', "/"), text });
