@@ -35,7 +35,7 @@ export async function screens(kit) {
 
   await page.keyboard.press('Control+k');
   await page.getByRole('combobox', { name: '搜索与命令' }).fill('rmlk');
-  await page.getByRole('option').first().waitFor();
+  await page.getByRole('dialog').getByRole('option').first().waitFor();
   await accessible(kit, 'palette');
   await shot('palette');
   await page.keyboard.press('Enter');
