@@ -53,7 +53,8 @@ pub async fn request(request: Request, next: Next) -> Response {
     let response = next.run(request).await;
     let (took, status) = (started.elapsed(), response.status().as_u16());
     let took_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
-    if response.status().is_server_error() {
+    let ours = response.status().is_server_error() && status != 501 && status != 503;
+    if ours {
         tracing::warn!(%method, path, status, took_ms, "request failed");
     } else if took > SLOW {
         tracing::info!(%method, path, status, took_ms, "request was slow");

@@ -42,7 +42,6 @@ fn write(app: &App) -> String {
     let system = system::view(app);
     page.family("build_info", "gauge", "Version of the program.");
     page.sample("build_info", &format!("{{version=\"{}\",node=\"{}\"}}", system.version, system.node), 1);
-    #[expect(clippy::cast_precision_loss, reason = "a time in seconds")]
     page.single(
         "start_time_seconds",
         "gauge",

@@ -36,7 +36,13 @@ struct Cli {
     #[arg(long, global = true, env = "FENGSUI_LOG_FORMAT", default_value = "text", value_name = "FORM")]
     log_format: LogFormat,
     /// What to log: a level, or a list such as `info,fengsui_ingest=debug`.
-    #[arg(long, global = true, env = "FENGSUI_LOG", default_value = "info", value_name = "FILTER")]
+    #[arg(
+        long,
+        global = true,
+        env = "FENGSUI_LOG",
+        default_value = "info,retina=warn",
+        value_name = "FILTER"
+    )]
     log: String,
     #[command(subcommand)]
     command: Command,
