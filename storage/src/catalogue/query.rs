@@ -51,6 +51,7 @@ impl Catalogue {
         if let Some((reason, since)) = rows.open_gap {
             gaps.push((Interval::new(since, now), reason));
         }
+        gaps.extend(unread(rows, self.alive_before).map(|i| (i, GapReason::CrashTail)));
         timeline(Interval::new(from, to), &footage, &gaps, seam_us())
     }
 
@@ -106,6 +107,23 @@ impl Catalogue {
     pub fn keys(&self) -> Vec<StreamKey> {
         self.inner.read().index.by_key.keys().copied().collect()
     }
+}
+
+/// Segments that a run before left open and that recovery has not read yet: nobody knows how far they reach, but not
+/// beyond what comes next.
+fn unread(rows: &StreamRows, alive: Option<UtcMicros>) -> impl Iterator<Item = Interval> {
+    rows.open.iter().filter(|o| !o.live && o.bytes == 0).map(move |o| {
+        let from = micros(o.start_ms);
+        let closed = rows.closed.get(rows.closed.partition_point(|r| r.start_ms <= o.start_ms));
+        let gap = rows.gaps.get(rows.gaps.partition_point(|g| g.interval.from <= from));
+        let open = rows.open.iter().map(|other| micros(other.start_ms)).filter(|start| *start > from);
+        let next = open
+            .chain(closed.map(|r| micros(r.start_ms)))
+            .chain(gap.map(|g| g.interval.from))
+            .chain(rows.open_gap.map(|(_, since)| since).filter(|since| *since > from))
+            .chain(alive);
+        Interval::new(from, next.min().unwrap_or(from))
+    })
 }
 
 fn summarise(rows: &StreamRows) -> Summary {

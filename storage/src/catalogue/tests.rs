@@ -115,6 +115,21 @@ fn an_open_segment_shows_what_is_stored_of_it() {
 }
 
 #[test]
+fn a_segment_that_recovery_has_not_read_yet_is_a_gap_up_to_what_comes_next() {
+    let fs = SimFs::new(1);
+    let c = open(&fs, 0);
+    c.opened(key(1), &volume("v1"), 1, at(10));
+    c.gap(key(1), GapReason::DiskFull, at(50), at(60));
+    c.alive(at(70));
+    c.flush(true).unwrap();
+    drop(c);
+    let c = open(&fs, 100);
+    assert_eq!(spans(&c, key(1)), ["10..50 CrashTail", "50..60 DiskFull"]);
+    c.closed(&row(key(1), 1, 10, 35), [0; 32]);
+    assert_eq!(spans(&c, key(1)), ["10..45 footage", "50..60 DiskFull"]);
+}
+
+#[test]
 fn a_gap_left_open_reaches_to_the_last_sign_of_life() {
     let fs = SimFs::new(1);
     let c = open(&fs, 0);

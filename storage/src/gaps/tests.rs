@@ -1,9 +1,4 @@
-#![allow(
-    clippy::indexing_slicing,
-    clippy::cast_sign_loss,
-    clippy::cast_possible_truncation,
-    reason = "tests"
-)]
+#![allow(clippy::indexing_slicing, clippy::cast_possible_wrap, clippy::cast_sign_loss, reason = "tests")]
 
 use proptest::prelude::*;
 

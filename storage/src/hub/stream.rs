@@ -60,6 +60,7 @@ impl StreamHub {
     /// A run of units with these parameters begins.
     pub fn begin(&self, info: StreamInfo) {
         self.change(|ring| ring.begin(Arc::new(info)));
+        self.relieve();
     }
 
     /// Adds one unit. Never waits. Outside a run the unit is counted and thrown away.
@@ -77,6 +78,10 @@ impl StreamHub {
         } else {
             self.shared.orphans.fetch_add(1, Ordering::Relaxed);
         }
+        self.relieve();
+    }
+
+    fn relieve(&self) {
         if let Some(hub) = self.hub.upgrade() {
             hub.relieve();
         }
@@ -88,6 +93,7 @@ impl StreamHub {
         let at = self.clock.utc();
         let watched = self.viewers() > 0;
         self.change(|ring| ring.end(reason, at, watched));
+        self.relieve();
     }
 
     /// Parameters of the run in progress.

@@ -10,6 +10,7 @@
 
 mod bench;
 mod model;
+mod threads;
 
 use std::path::Path;
 use std::time::Duration;

@@ -46,7 +46,7 @@ fn fault(operation: u8, after: u8, times: u8, fault: u8) -> FaultPlan {
     let faults = [Fault::Io, Fault::NoSpace, Fault::ShortWrite];
     FaultPlan {
         operation: Some(operations[usize::from(operation)]),
-        below: Some(if after % 2 == 0 { "/v1" } else { "/v2" }.into()),
+        below: Some(if after.is_multiple_of(2) { "/v1" } else { "/v2" }.into()),
         after: u64::from(after),
         times: u64::from(times),
         fault: faults[usize::from(fault)],
