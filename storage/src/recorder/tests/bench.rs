@@ -53,6 +53,8 @@ pub(super) struct Bench {
     pub catalogue: Arc<Catalogue>,
     pub recorder: Recorder,
     pub cameras: BTreeMap<StreamKey, Camera>,
+    /// Some sync was made to fail.
+    pub sync_refused: bool,
     volumes: Vec<String>,
     budget: usize,
     number: u64,
@@ -72,6 +74,7 @@ impl Bench {
             catalogue,
             recorder,
             cameras: BTreeMap::new(),
+            sync_refused: false,
             volumes,
             budget,
             number: 0,
