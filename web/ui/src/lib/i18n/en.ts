@@ -111,8 +111,8 @@ export const en = {
   cameras: {
     title: 'Cameras', name: 'Name', code: 'Code', site: 'Site', subCentre: 'Sub-centre', host: 'Address', state: 'State', main: 'Main stream', sub: 'Sub', recording: 'Recording', allStates: 'All states',
     shown: (n: number, all: number) => `${n.toLocaleString('en')} of ${all.toLocaleString('en')}`, csv: 'Save as CSV', noCameras: 'No cameras are configured', sortBy: (s: string) => `Sort by ${s}`,
-    station: 'Station', class: 'Class', classNormal: 'normal', classKey: 'key target', position: 'Position', codec: 'Codec', size: 'Picture', fps: 'Pictures a second', bitrate: 'Bit rate', clockOffset: 'Camera clock',
-    lost: 'Packets lost', sessions: 'Sessions opened', received: 'Received', lastPicture: 'Last picture', nextTry: 'Next attempt', streamAddress: 'Stream address', since: 'Since',
+    station: 'Station', class: 'Class', classNormal: 'normal', classKey: 'key target', position: 'Position', codec: 'Codec', size: 'Picture', fps: 'Frame rate', bitrate: 'Bit rate', clockOffset: 'Camera clock',
+    lost: 'Packets lost', sessions: 'Sessions', received: 'Received', lastPicture: 'Last picture', nextTry: 'Next attempt', streamAddress: 'Stream address', since: 'Since',
     recordingState: { recording: 'Recording', not_recording: 'Not recording', off: 'Off' }, sessionState: { idle: 'Idle', waiting: 'Waiting', opening: 'Connecting', playing: 'Receiving', stalled: 'Stalled', back_off: 'Waiting to retry' },
     idleHint: 'Pulled only while somebody watches.', noSub: 'no sub-stream', dossier: 'Dossier', facts: 'Streams', details: 'From the server', h265: 'H.265: not decoded by this browser; recorded as it is.',
   },
