@@ -1,5 +1,5 @@
 //! A node without disks and cameras, for the tests of this crate.
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, reason = "tests")]
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;

@@ -9,7 +9,7 @@ use http::header::{
     ACCEPT, ACCEPT_ENCODING, ALLOW, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, ETAG, IF_NONE_MATCH, VARY,
 };
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
-use rust_embed::{EmbeddedFile, RustEmbed};
+use rust_embed::RustEmbed;
 
 use crate::http::problem::ApiError;
 
@@ -23,17 +23,24 @@ const STUB: &str = "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><ti
 <pre>cd web/ui && npm ci && npm run build && cd ../.. && cargo build</pre>\
 <p>The API is served under <code>/api/v1</code>; its description is <code>/api/v1/openapi.json</code>.</p></html>";
 
+/// A file of the UI.
+struct Found {
+    data: Cow<'static, [u8]>,
+    sha256: [u8; 32],
+}
+
 /// Where the built UI comes from; a test gives its own.
-pub trait Files {
+trait Files {
     /// A file by its path below the UI's root.
-    fn get(&self, path: &str) -> Option<EmbeddedFile>;
+    fn get(&self, path: &str) -> Option<Found>;
 }
 
 struct Embedded;
 
 impl Files for Embedded {
-    fn get(&self, path: &str) -> Option<EmbeddedFile> {
-        Built::get(path)
+    fn get(&self, path: &str) -> Option<Found> {
+        let file = Built::get(path)?;
+        Some(Found { sha256: file.metadata.sha256_hash(), data: file.data })
     }
 }
 
@@ -78,7 +85,7 @@ fn file(files: &impl Files, name: &str, headers: &HeaderMap) -> Response {
     let Some((encoding, found)) = packed.or_else(|| files.get(name).map(|f| (None, f))) else {
         return ApiError::not_found(format!("There is no file {name}.")).into_response();
     };
-    let tag = format!("\"{}\"", hex::encode(found.metadata.sha256_hash()));
+    let tag = format!("\"{}\"", hex::encode(found.sha256));
     let fresh =
         headers.get(IF_NONE_MATCH).and_then(|v| v.to_str().ok()).is_some_and(|known| names(known, &tag));
     let mut response = if fresh { StatusCode::NOT_MODIFIED.into_response() } else { body(found.data) };
@@ -136,5 +143,87 @@ fn kind(name: &str) -> &'static str {
         "wasm" => "application/wasm",
         "txt" => "text/plain; charset=utf-8",
         _ => "application/octet-stream",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
+    use std::collections::BTreeMap;
+
+    use super::*;
+
+    impl Files for BTreeMap<&'static str, &'static str> {
+        fn get(&self, path: &str) -> Option<Found> {
+            let text = BTreeMap::get(self, path)?;
+            Some(Found {
+                data: Cow::Borrowed(text.as_bytes()),
+                sha256: [u8::try_from(text.len()).unwrap(); 32],
+            })
+        }
+    }
+
+    fn files() -> BTreeMap<&'static str, &'static str> {
+        BTreeMap::from([
+            ("index.html", "page"),
+            ("assets/app-1a2b.js", "script"),
+            ("assets/app-1a2b.js.br", "br"),
+            ("assets/app-1a2b.js.gz", "gzip!"),
+        ])
+    }
+
+    fn get(path: &str, headers: &[(&'static str, &str)]) -> Response {
+        let mut map = HeaderMap::new();
+        for (name, value) in headers {
+            map.insert(*name, value.parse().unwrap());
+        }
+        answer(&files(), &Method::GET, path, &map)
+    }
+
+    #[test]
+    fn the_best_encoding_that_the_browser_takes_is_sent() {
+        let encoding = |accepted| {
+            let response = get("/assets/app-1a2b.js", &[("accept-encoding", accepted)]);
+            assert_eq!(response.headers()["content-type"], "text/javascript; charset=utf-8");
+            assert_eq!(response.headers()["vary"], "Accept-Encoding");
+            response.headers().get("content-encoding").map(|v| v.to_str().unwrap().to_owned())
+        };
+        assert_eq!(encoding("gzip, deflate, br").as_deref(), Some("br"));
+        assert_eq!(encoding("gzip;q=1.0, br;q=0").as_deref(), Some("gzip"));
+        assert_eq!(encoding("identity"), None);
+    }
+
+    #[test]
+    fn what_the_browser_has_is_not_sent_again() {
+        let first = get("/", &[]);
+        let tag = first.headers()["etag"].to_str().unwrap().to_owned();
+        assert_eq!(first.headers()["cache-control"], "no-cache");
+        assert_eq!(get("/", &[("if-none-match", &tag)]).status(), StatusCode::NOT_MODIFIED);
+        assert_eq!(get("/", &[("if-none-match", "\"other\"")]).status(), StatusCode::OK);
+        let script = get("/assets/app-1a2b.js", &[]);
+        assert!(script.headers()["cache-control"].to_str().unwrap().contains("immutable"));
+    }
+
+    #[test]
+    fn addresses_of_the_application_are_the_page_and_missing_files_are_missing() {
+        for path in ["/", "/wall", "/play/33080200001320000001", "/cases/7"] {
+            let response = get(path, &[("accept", "text/html")]);
+            assert_eq!(response.headers()["content-type"], "text/html; charset=utf-8", "{path}");
+        }
+        for path in ["/assets/none.js", "/favicon.ico", "/api/v1/none", "/assets/app-1a2b.js.br"] {
+            assert_eq!(get(path, &[]).status(), StatusCode::NOT_FOUND, "{path}");
+        }
+        let posted = answer(&files(), &Method::POST, "/wall", &HeaderMap::new());
+        assert_eq!(posted.status(), StatusCode::METHOD_NOT_ALLOWED);
+    }
+
+    #[test]
+    fn without_a_built_ui_a_page_says_how_to_build_it() {
+        let none = BTreeMap::new();
+        let response = answer(&none, &Method::GET, "/wall", &HeaderMap::new());
+        assert_eq!(
+            (response.status(), response.headers()["content-type"].as_bytes()),
+            (StatusCode::OK, b"text/html; charset=utf-8".as_slice())
+        );
     }
 }

@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering;
 use axum::extract::State;
 use axum::response::{IntoResponse as _, Response};
 use fengsui_config::ids::{StreamKey, StreamKind};
-use fengsui_storage::board::SessionState;
+use fengsui_storage::board::{SessionState, StreamStatus};
 use http::header::CONTENT_TYPE;
 
 use super::system;
@@ -128,10 +128,13 @@ fn live(page: &mut Page, app: &App) {
     );
 }
 
+/// Name, kind, help and value of a family with one sample a stream.
+type Family = (&'static str, &'static str, &'static str, fn(&StreamStatus) -> u64);
+
 fn streams(page: &mut Page, app: &App) {
     let snapshot = app.board.snapshot();
     let labels = |key: &StreamKey| format!("{{camera=\"{}\",stream=\"{}\"}}", key.camera, key.stream);
-    let families: [(&str, &str, &str, fn(&fengsui_storage::board::StreamStatus) -> u64); 5] = [
+    let families: [Family; 5] = [
         ("stream_up", "gauge", "1 while the stream plays.", |s| u64::from(s.state == SessionState::Playing)),
         ("stream_units_total", "counter", "Access units received.", |s| s.units),
         ("stream_bytes_total", "counter", "Bytes received.", |s| s.bytes),

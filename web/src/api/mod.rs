@@ -29,7 +29,6 @@ use crate::http::problem::{ApiError, Refusal};
 use crate::{live, logs, ui};
 
 /// Every route with its policy, the UI behind them, and what all answers carry.
-#[must_use]
 pub fn router(app: Arc<App>) -> (Router, Vec<Entry>) {
     let (router, table) = routes(app).finish();
     let router = router

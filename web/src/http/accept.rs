@@ -203,3 +203,62 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for FirstBytes<S> {
         self.inner.is_write_vectored()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+    use std::net::Ipv4Addr;
+
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, duplex};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn who_says_too_little_is_not_waited_for() {
+        let (mut client, server) = duplex(64);
+        client.write_all(b"PRI").await.unwrap();
+        let mut server = FirstBytes::new(server, Duration::from_millis(20));
+        let mut heard = Vec::new();
+        let error = server.read_to_end(&mut heard).await.unwrap_err();
+        assert_eq!((error.kind(), heard.as_slice()), (io::ErrorKind::TimedOut, b"PRI".as_slice()));
+    }
+
+    #[tokio::test]
+    async fn who_has_said_enough_has_no_deadline_here_any_more() {
+        let (mut client, server) = duplex(64);
+        client.write_all(b"GET / HTTP/1.1\r\n").await.unwrap();
+        let mut server = FirstBytes::new(server, Duration::from_secs(3600));
+        assert!(server.deadline.is_some());
+        server.read_exact(&mut [0; FIRST_BYTES_MIN]).await.unwrap();
+        assert!(server.deadline.is_none());
+    }
+
+    #[tokio::test]
+    async fn connections_over_the_bound_are_closed_and_places_come_free() {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let router = Router::new().fallback(|| async { "here" });
+        let (tracker, stop) = (TaskTracker::new(), CancellationToken::new());
+        let slots = Arc::new(Semaphore::new(1));
+        let door = Door { listener, tls: None };
+        tracker.spawn(serve(door, router, tracker.clone(), slots.clone(), stop.clone()));
+        let ask = async |stream: &mut TcpStream| {
+            let _ = stream.write_all(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n").await;
+            let mut first = [0; 12];
+            stream.read_exact(&mut first).await.map(|_| first)
+        };
+        let mut one = TcpStream::connect(address).await.unwrap();
+        assert_eq!(&ask(&mut one).await.unwrap(), b"HTTP/1.1 200");
+        let mut two = TcpStream::connect(address).await.unwrap();
+        assert!(ask(&mut two).await.is_err(), "only one place");
+        drop(one);
+        let free = tokio::time::timeout(Duration::from_secs(10), slots.acquire()).await;
+        drop(free.unwrap().unwrap());
+        let mut three = TcpStream::connect(address).await.unwrap();
+        assert_eq!(&ask(&mut three).await.unwrap(), b"HTTP/1.1 200");
+        stop.cancel();
+        tracker.close();
+        let ended = tokio::time::timeout(Duration::from_secs(10), tracker.wait()).await;
+        assert!(ended.is_ok(), "idle connections end with the loop");
+    }
+}

@@ -77,7 +77,6 @@ impl Routes {
     }
 
     /// The router and its table.
-    #[must_use]
     pub fn finish(self) -> (Router, Vec<Entry>) {
         (self.router.with_state(self.app), self.table)
     }
@@ -171,4 +170,31 @@ pub fn session_id(headers: &HeaderMap, tls: bool) -> Option<&str> {
 #[must_use]
 pub fn ticket(query: Option<&str>) -> Option<&str> {
     query?.split('&').find_map(|pair| pair.strip_prefix("ticket="))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+    use std::path::{Path, PathBuf};
+
+    fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                sources(&path, found);
+            } else if path.extension().is_some_and(|e| e == "rs") {
+                found.push(path);
+            }
+        }
+    }
+
+    #[test]
+    fn routes_are_added_here_and_nowhere_else() {
+        let mut files = Vec::new();
+        sources(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), &mut files);
+        let call = [".rou", "te("].concat();
+        let users = files.iter().filter(|f| std::fs::read_to_string(f).unwrap().contains(&call));
+        let names: Vec<_> = users.filter_map(|f| f.file_name()?.to_str()).collect();
+        assert_eq!(names, ["policy.rs"]);
+    }
 }

@@ -154,7 +154,7 @@ impl Socket {
     /// Sends what the tiles have, with a look at the browser's requests in between.
     async fn send_ready(&mut self) -> Result<(), End> {
         let mut sent = false;
-        while let Some(messages) = self.wall.next() {
+        while let Some(messages) = self.wall.take() {
             sent = true;
             for message in messages {
                 self.feed(message).await?;

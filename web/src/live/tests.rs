@@ -74,7 +74,7 @@ fn said(message: Message) -> Said {
 
 /// Everything that is ready.
 fn drain(wall: &mut Wall) -> Vec<Said> {
-    std::iter::from_fn(|| wall.next()).flatten().map(said).collect()
+    std::iter::from_fn(|| wall.take()).flatten().map(said).collect()
 }
 
 fn notice<'a>(said: &'a [Said], op: &str) -> &'a Value {
@@ -136,7 +136,7 @@ async fn a_slow_wall_is_told_of_the_drop_and_goes_on_at_a_key_frame() {
     let resumed = shown.iter().position(|f| f & FLAG_FIRST != 0).unwrap();
     assert!(resumed <= 1, "{shown:?}");
     assert_eq!(shown[resumed] & FLAG_KEY, FLAG_KEY);
-    assert_eq!(units as usize + shown.len(), 100);
+    assert_eq!(usize::try_from(units).unwrap() + shown.len(), 100);
     assert!(shown.len() <= 37, "at most a second and the rest of a group: {}", shown.len());
 }
 

@@ -188,7 +188,7 @@ impl Wall {
     }
 
     /// The next messages to send, of the tile with the highest priority; `None` when nothing is ready.
-    pub fn next(&mut self) -> Option<Vec<Message>> {
+    pub fn take(&mut self) -> Option<Vec<Message>> {
         loop {
             while let Some(Some(done)) = self.waits.next().now_or_never() {
                 self.ready.extend(done);
