@@ -28,6 +28,7 @@ figures() {
   set -e
   [ "$status" = 0 ] || { failed=yes; echo "figures: failed: $* (see $log)" >&2; }
 }
+figures target/release/figures camsim
 figures target/release/figures recorder "${recorder[@]}"
 figures cargo test --locked -p fengsui-tests --test suite -- --nocapture --test-threads 1
 figures env FENGSUI_BIN="$PWD/target/release/fengsui" CAMSIM_BIN="$PWD/target/release/camsim" npm --prefix web/ui run --silent e2e

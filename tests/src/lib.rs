@@ -10,6 +10,8 @@
 pub mod barcode;
 pub mod bench;
 pub mod camsim;
-pub mod harness;
 pub mod figure;
+#[cfg(feature = "gst")]
+pub mod gst_server;
+pub mod harness;
 pub mod procstat;

@@ -24,6 +24,8 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Cost of the simulator itself
+    Camsim(bench::camsim::Options),
     /// Recording cost beside ffmpeg and the floor
     Recorder(bench::recorder::Options),
     /// The floor alone: receive and write
@@ -48,6 +50,7 @@ enum Command {
 
 fn main() -> ExitCode {
     let done = match Arguments::parse().command {
+        Command::Camsim(options) => bench::camsim::run(&options, &mut |figure| println!("{figure}")),
         Command::Recorder(options) => bench::recorder::run(&options, &mut |figure| println!("{figure}")),
         Command::Floor { address, cameras, seconds, sweep_ms, out } => {
             let (time, sweep) = (Duration::from_secs(seconds), Duration::from_millis(sweep_ms));

@@ -107,6 +107,8 @@ pub struct Way<'a> {
     pub outbox: &'a mut Outbox,
     /// Where it goes.
     pub socket: &'a TcpStream,
+    /// Pictures that went this way; over UDP without bytes.
+    pub pictures: u64,
 }
 
 impl Outlet for Way<'_> {
@@ -117,6 +119,7 @@ impl Outlet for Way<'_> {
         self.outbox.waiting()
     }
     fn picture(&mut self, n: i64, key: bool, bytes: &[u8]) {
+        self.pictures += 1;
         if !bytes.is_empty() {
             self.outbox.push_picture(self.socket, n, key, bytes);
         }

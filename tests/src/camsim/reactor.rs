@@ -29,6 +29,8 @@ const TOKEN_UDP: u64 = 1 << 32;
 const TOKEN_CONNS: u64 = 1 << 33;
 /// Time between looks at time-outs and ends of faults.
 const HOUSEKEEPING_US: i64 = 20_000;
+/// Bytes of answers (and of garbage faults) that may wait beside the pictures.
+const ANSWER_BYTES_MAX: usize = 32 << 20;
 /// Events taken at a time.
 const EVENTS_MAX: usize = 1024;
 
@@ -189,14 +191,10 @@ impl Reactor {
             return;
         }
         let policy = SlowPolicy { backlog_max: world.options.backlog_max, close: world.options.close_slow };
-        let mut way = Way { outbox: &mut conn.outbox, socket: &conn.socket };
-        let before = playing.next;
+        let mut way = Way { outbox: &mut conn.outbox, socket: &conn.socket, pictures: 0 };
         let swept = session.sweep(stream, &mut way, policy, now, &mut world.scratch);
         let counters = &world.shared.counters;
-        Counters::add(
-            &counters.frames,
-            session.playing.as_ref().map_or(0, |p| (p.next - before).unsigned_abs()),
-        );
+        Counters::add(&counters.frames, way.pictures);
         counters.lateness_us_max.fetch_max((now - due).unsigned_abs(), Ordering::Relaxed);
         match swept {
             Swept::Next(at) => {
@@ -213,6 +211,9 @@ impl Reactor {
         Counters::add(&self.world.shared.counters.bytes, std::mem::take(&mut conn.outbox.fresh));
         if conn.outbox.failed {
             return self.end(token, &End::orderly("write failed: peer has gone"));
+        }
+        if conn.outbox.waiting() > self.world.options.backlog_max + ANSWER_BYTES_MAX {
+            return self.end(token, &End::reset("peer reads nothing"));
         }
         let waits = conn.outbox.waiting() > 0;
         if waits != conn.watches_write {

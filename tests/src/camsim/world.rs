@@ -23,8 +23,6 @@ pub struct Counters {
     pub bytes: AtomicU64,
     /// Pictures sent.
     pub frames: AtomicU64,
-    /// Pictures dropped.
-    pub drops: AtomicU64,
     /// Connections accepted.
     pub connections: AtomicU64,
     /// Sessions that play now.

@@ -98,6 +98,6 @@ fn ended(sim: &super::sim::Handle, camera: u16) -> SessionRecord {
 fn report_times(report: &[u8]) -> (i64, u32) {
     let word = |at: usize| u32::from_be_bytes([report[at], report[at + 1], report[at + 2], report[at + 3]]);
     assert_eq!((report[0], report[1]), (0x80, 200));
-    let us = (i64::from(word(8)) - 2_208_988_800) * 1_000_000 + (i64::from(word(12)) * 1_000_000 >> 32);
+    let us = (i64::from(word(8)) - 2_208_988_800) * 1_000_000 + ((i64::from(word(12)) * 1_000_000) >> 32);
     (us, word(16))
 }
