@@ -92,6 +92,23 @@ pub fn run(options: &Options, show: &mut dyn FnMut(Figure)) -> io::Result<()> {
     Ok(())
 }
 
+/// What the simulator itself costs: `cameras` main streams of 2 Mbit/s and 25 pictures a second to the floor, which
+/// reads them as cheaply as can be.
+///
+/// # Errors
+/// As [`run`].
+pub fn simulator(options: &Options, show: &mut dyn FnMut(Figure)) -> io::Result<()> {
+    let out = tempfile::tempdir()?;
+    let bench = start_simulator(options, out.path())?;
+    let n = options.cameras;
+    let floor = bench.floor(n, Duration::from_secs(options.seconds))?;
+    let core = floor.simulator_cpu_seconds / floor.seconds;
+    show(Figure::new(format!("camsim_{n}_core"), core, "core", Target::AtMost(0.6)));
+    let rate = floor.bytes as f64 * 8.0 / floor.seconds / f64::from(n) / 1e6;
+    show(Figure::new(format!("camsim_{n}_rate"), rate, "Mbit/s", Target::AtLeast(1.9)));
+    Ok(())
+}
+
 fn start_simulator(options: &Options, out: &Path) -> io::Result<Bench> {
     let arguments = [
         "--cameras",
@@ -177,7 +194,7 @@ impl Bench {
         let node = Running::start(&sister("fengsui")?, &arguments, &self.out.join("fengsui.log"))?;
         let address = node.line_after("LISTENING ", Duration::from_secs(60))?;
         wait_until("every camera is recorded", Duration::from_secs(180), || {
-            Ok(metric(&address, "fengsui_streams_recording")? >= f64::from(cameras))
+            Ok(metric(&address, "fengsui_cameras_recording")? >= f64::from(cameras))
         })?;
         // Starting costs are not steady costs: one whole flush round passes before the measured time.
         std::thread::sleep(Duration::from_secs(10));
@@ -243,7 +260,7 @@ pub fn fengsui_config(rtsp: SocketAddr, cameras: u32) -> String {
          [city]\ncode = \"33080000002000000001\"\nname = \"Bench\"\n\
          [[sub_centre]]\ncode = \"33080200002000000001\"\nname = \"S\"\n\
          [[station]]\ncode = \"33080201002160000001\"\nname = \"P\"\nsub_centre = \"33080200002000000001\"\n\
-         [[site]]\ncode = \"33080201002150000001\"\nname = \"J\"\nstation = \"33080201002160000001\"\nkind = \"street\"\n",
+         [[site]]\ncode = \"33080201002150000001\"\nname = \"J\"\nstation = \"33080201002160000001\"\nkind = \"road\"\n",
     );
     for n in 1..=cameras {
         // Writing to a String cannot fail.
