@@ -77,7 +77,7 @@ mod tests {
         assert_eq!(line(Target::AtMost(50.0), 50.1), "FIGURE x 50.1 ms target <=50 short");
         assert_eq!(line(Target::AtLeast(9.0), 8.0), "FIGURE x 8 ms target >=9 short");
         assert_eq!(line(Target::Exactly(0.0), 0.0), "FIGURE x 0 ms target =0 ok");
-        assert_eq!(line(Target::Shown, 3.14159), "FIGURE x 3.142 ms target none ok");
+        assert_eq!(line(Target::Shown, 7.12349), "FIGURE x 7.123 ms target none ok");
     }
 
     #[test]

@@ -92,23 +92,6 @@ pub fn run(options: &Options, show: &mut dyn FnMut(Figure)) -> io::Result<()> {
     Ok(())
 }
 
-/// What the simulator itself costs: `cameras` main streams of 2 Mbit/s and 25 pictures a second to the floor, which
-/// reads them as cheaply as can be.
-///
-/// # Errors
-/// As [`run`].
-pub fn simulator(options: &Options, show: &mut dyn FnMut(Figure)) -> io::Result<()> {
-    let out = tempfile::tempdir()?;
-    let bench = start_simulator(options, out.path())?;
-    let n = options.cameras;
-    let floor = bench.floor(n, Duration::from_secs(options.seconds))?;
-    let core = floor.simulator_cpu_seconds / floor.seconds;
-    show(Figure::new(format!("camsim_{n}_core"), core, "core", Target::AtMost(0.6)));
-    let rate = floor.bytes as f64 * 8.0 / floor.seconds / f64::from(n) / 1e6;
-    show(Figure::new(format!("camsim_{n}_rate"), rate, "Mbit/s", Target::AtLeast(1.9)));
-    Ok(())
-}
-
 fn start_simulator(options: &Options, out: &Path) -> io::Result<Bench> {
     let arguments = [
         "--cameras",

@@ -28,8 +28,6 @@ enum Command {
     Camsim(bench::camsim::Options),
     /// Recording cost beside ffmpeg and the floor
     Recorder(bench::recorder::Options),
-    /// What the camera simulator itself costs
-    Simulator(bench::recorder::Options),
     /// The floor alone: receive and write
     Floor {
         /// RTSP address of the simulator
@@ -54,7 +52,6 @@ fn main() -> ExitCode {
     let done = match Arguments::parse().command {
         Command::Camsim(options) => bench::camsim::run(&options, &mut |figure| println!("{figure}")),
         Command::Recorder(options) => bench::recorder::run(&options, &mut |figure| println!("{figure}")),
-        Command::Simulator(options) => bench::recorder::simulator(&options, &mut |figure| println!("{figure}")),
         Command::Floor { address, cameras, seconds, sweep_ms, out } => {
             let (time, sweep) = (Duration::from_secs(seconds), Duration::from_millis(sweep_ms));
             bench::floor::run(address, cameras, time, sweep, &out)
