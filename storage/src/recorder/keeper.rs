@@ -1,6 +1,7 @@
 //! The keeper: hands streams to volumes, keeps the catalogue's log, closes what was left open.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use fengsui_config::clock::MonoMicros;
@@ -45,7 +46,11 @@ impl Keeper {
 
     /// One look.
     pub(super) fn step(&mut self) {
+        let planned = self.core.planned.load(Ordering::Acquire);
         self.take_up();
+        if planned {
+            self.core.taken_up.store(true, Ordering::Release);
+        }
         self.place();
         self.log();
     }
@@ -103,7 +108,8 @@ impl Keeper {
             }
             due
         };
-        if due(&mut self.alive, limits::CATALOGUE_ALIVE_INTERVAL) {
+        // A sign of life vouches for the gaps before it, so those of the start have to be in the log first.
+        if self.core.is_taken_up() && due(&mut self.alive, limits::CATALOGUE_ALIVE_INTERVAL) {
             options.catalogue.alive(options.clock.utc());
         }
         if due(&mut self.flushed, limits::CATALOGUE_FLUSH_INTERVAL) {
@@ -126,7 +132,9 @@ impl Keeper {
 
     pub(super) fn finish(&mut self) {
         drop(std::mem::take(&mut *self.core.homeless.lock()));
-        self.core.options.catalogue.alive(self.core.options.clock.utc());
+        if self.core.is_taken_up() {
+            self.core.options.catalogue.alive(self.core.options.clock.utc());
+        }
         self.flush(true);
     }
 }
@@ -139,6 +147,11 @@ pub(super) struct Checker {
 impl Checker {
     /// First the files that are known to be open, then all names, then files that come to be left open.
     pub(super) fn run(self) {
+        self.recover();
+        // Files that only the disk knows of must not hide the time before them from those that explain it.
+        while !self.core.is_taken_up() && !self.core.is_stopping() {
+            self.core.pause(limits::VOLUME_SWEEP_INTERVAL);
+        }
         self.check();
         while !self.core.is_stopping() {
             self.core.pause(limits::VOLUME_PROBE_INTERVAL);

@@ -103,6 +103,10 @@ struct Core {
     cells: RwLock<BTreeMap<StreamKey, Arc<StreamCell>>>,
     /// Files without a footer that may be closed now.
     recoveries: Mutex<Vec<Waiting>>,
+    /// A plan was set.
+    planned: AtomicBool,
+    /// The streams of the first plan were taken up: the time before the start is explained.
+    taken_up: AtomicBool,
     stopping: AtomicBool,
     bell: (Mutex<()>, Condvar),
     totals: stats::Totals,
@@ -132,7 +136,11 @@ impl Core {
         self.stopping.load(Ordering::Acquire)
     }
 
-    /// Waits for the next look, or for the end.
+    fn is_taken_up(&self) -> bool {
+        self.taken_up.load(Ordering::Acquire)
+    }
+
+    /// Waits for the next look, or for the end, at most this long.
     fn pause(&self, time: Duration) {
         let mut guard = self.bell.0.lock();
         if !self.is_stopping() {
@@ -208,6 +216,8 @@ impl Recorder {
             homeless: Mutex::default(),
             cells: RwLock::default(),
             recoveries: Mutex::default(),
+            planned: AtomicBool::new(false),
+            taken_up: AtomicBool::new(false),
             stopping: AtomicBool::new(false),
             bell: (Mutex::new(()), Condvar::new()),
             totals: stats::Totals::default(),
@@ -239,6 +249,7 @@ impl Recorder {
         for key in plan {
             cells.entry(*key).or_insert_with(|| Arc::new(StreamCell::new(*key, now)));
         }
+        self.core.planned.store(true, Ordering::Release);
     }
 
     /// One look at everything. Only for a recorder made by [`Self::manual`].
