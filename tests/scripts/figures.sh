@@ -10,8 +10,16 @@ tests/scripts/ui.sh
 cargo build --locked --release -p fengsui-web -p fengsui-tests --bins
 
 case $form in
-  short) recorder=(--cameras 100 --ffmpeg 10 --seconds 15) ;;
-  full) recorder=() ;;
+  short)
+    recorder=(--cameras 100 --ffmpeg 10 --seconds 15)
+    record=(--cameras 16 --minutes 0.5)
+    kill=(--runs 10)
+    ;;
+  full)
+    recorder=()
+    record=(--cameras 16 --minutes 10)
+    kill=(--runs 50)
+    ;;
   *) echo 'usage: figures.sh short|full' >&2; exit 2 ;;
 esac
 
@@ -30,6 +38,7 @@ figures() {
 }
 figures target/release/figures camsim
 figures target/release/figures recorder "${recorder[@]}"
-figures cargo test --locked -p fengsui-tests --test suite -- --nocapture --test-threads 1
+figures target/release/figures record "${record[@]}"
+figures target/release/figures kill "${kill[@]}"
 figures env FENGSUI_BIN="$PWD/target/release/fengsui" CAMSIM_BIN="$PWD/target/release/camsim" npm --prefix web/ui run --silent e2e
 [ -z "$failed" ]

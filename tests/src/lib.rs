@@ -15,3 +15,4 @@ pub mod figure;
 pub mod gst_server;
 pub mod harness;
 pub mod procstat;
+pub mod scenario;

@@ -14,6 +14,9 @@ use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 use fengsui_tests::bench;
+use fengsui_tests::figure::Figure;
+use fengsui_tests::harness::Outcome;
+use fengsui_tests::scenario::{kill, record};
 
 #[derive(Debug, Parser)]
 #[command(name = "figures", version, about = "Measures the figures of Fengsui")]
@@ -46,6 +49,30 @@ enum Command {
         #[arg(long)]
         out: PathBuf,
     },
+    /// Records cameras for some time: every frame sent is stored, without a gap, and decodes
+    Record {
+        /// Number of cameras
+        #[arg(long, default_value_t = 16)]
+        cameras: u16,
+        /// Minutes recorded
+        #[arg(long, default_value_t = 10.0)]
+        minutes: f64,
+        /// Small pictures instead of 1280x720 at 2 Mbit/s
+        #[arg(long)]
+        small: bool,
+    },
+    /// Kills a recording node at random moments: what is lost, and whether anything committed changed
+    Kill {
+        /// Number of kills
+        #[arg(long, default_value_t = 50)]
+        runs: u32,
+        /// Number of cameras
+        #[arg(long, default_value_t = 4)]
+        cameras: u16,
+        /// Start of the random moments
+        #[arg(long, default_value_t = 1)]
+        seed: u64,
+    },
 }
 
 fn main() -> ExitCode {
@@ -58,6 +85,19 @@ fn main() -> ExitCode {
                 .and_then(|r| serde_json::to_string(&r).map_err(Into::into))
                 .map(|r| println!("FLOOR {r}"))
         }
+        Command::Record { cameras, minutes, small } => {
+            let time = Duration::from_secs_f64(minutes * 60.0);
+            let options = if small {
+                record::RecordOptions::short(cameras, time)
+            } else {
+                record::RecordOptions::full(cameras, time)
+            };
+            scenario(async move { record::run(&options).await.map(|r| (r.figures(), r.details)) })
+        }
+        Command::Kill { runs, cameras, seed } => {
+            let options = kill::KillOptions::small(cameras, runs, seed);
+            scenario(async move { kill::run(&options).await.map(|r| (r.figures(), r.details)) })
+        }
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -66,4 +106,17 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// Runs a scenario; prints its figures, and what is wrong in words.
+fn scenario(run: impl Future<Output = Outcome<(Vec<Figure>, Vec<String>)>>) -> std::io::Result<()> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let (figures, details) = runtime.block_on(run).map_err(std::io::Error::other)?;
+    for detail in details {
+        eprintln!("figures: {detail}");
+    }
+    for figure in figures {
+        println!("{figure}");
+    }
+    Ok(())
 }

@@ -77,7 +77,7 @@ pub fn node_text(options: &ConfigOptions) -> String {
         "\n[city]\ncode = \"33080000002000000001\"\nname = \"衢州市\"\n\
          \n[[sub_centre]]\ncode = \"33080200002000000001\"\nname = \"柯城分中心\"\n\
          \n[[station]]\ncode = \"33080201002150000001\"\nname = \"府山派出所\"\nsub_centre = \"33080200002000000001\"\n\
-         \n[[site]]\ncode = \"{SITE}\"\nname = \"人民路口\"\nstation = \"33080201002150000001\"\n"
+         \n[[site]]\ncode = \"{SITE}\"\nname = \"人民路口\"\nstation = \"33080201002150000001\"\nkind = \"crossroad\"\n"
     );
     text
 }

@@ -72,6 +72,16 @@ impl Fengsui {
     /// # Errors
     /// When it cannot be started, ends at once, or does not listen in time; with the end of its log.
     pub fn start(config: &Path) -> Outcome<Self> {
+        let mut me = Self::spawn(config)?;
+        me.url = me.wait_line("LISTENING ")?;
+        Ok(me)
+    }
+
+    /// Starts it and waits for nothing; it has no address yet.
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub fn spawn(config: &Path) -> Outcome<Self> {
         let mut child = Command::new(binary()?)
             .arg("run")
             .arg("--config")
@@ -83,9 +93,7 @@ impl Fengsui {
             .doing("start fengsui")?;
         let out = child.stdout.take().map(Lines::collect).unwrap_or_default();
         let log = child.stderr.take().map(Lines::collect).unwrap_or_default();
-        let mut me = Self { child, config: config.to_owned(), out, log, url: String::new() };
-        me.url = me.wait_line("LISTENING ")?;
-        Ok(me)
+        Ok(Self { child, config: config.to_owned(), out, log, url: String::new() })
     }
 
     /// Waits for a line on standard output that starts with `prefix`; gives the rest of it.
