@@ -13,4 +13,11 @@
     reason = "tests"
 )]
 
+mod bad_input;
+mod faults;
+mod kill;
+mod others;
+mod record;
+mod reload;
+mod stop;
 mod tidy;
