@@ -283,6 +283,10 @@ impl StreamRecorder {
             info: Arc::new(StreamInfo { start: self.start, ..(*unit.info).clone() }),
             previous: options.catalogue.last_hash(key),
         };
+        // What explains the time before stands in the log before the segment does: of a log that a full disk cuts short
+        // the beginning is kept, and a segment without pictures must not hide that nothing leads up to it.
+        self.settle(start);
+        let options = &place.core.options;
         options.catalogue.opened(key, place.volume, number, start);
         // Before the file is there: a number that a crash forgot would be given twice.
         options.catalogue.flush_soon();
@@ -295,7 +299,6 @@ impl StreamRecorder {
                     return Err(e);
                 }
             };
-        self.settle(start);
         let file = Unfinished { volume: place.volume.clone(), key, number, start_ms: start.millis() };
         self.active = Some(Active { writer, file, rotate_at: rotation_after(start, self.seed), bytes: 0 });
         self.recent.clear();
@@ -324,6 +327,7 @@ impl StreamRecorder {
         } else if let Some(covered) = self.covered {
             catalogue.gap(self.key, loss.unwrap_or(GapReason::NoKeyFrame), covered, start);
         }
+        self.covered = Some(start);
     }
 
     fn flush(&mut self, place: &mut Place<'_>) -> Result<(), StoreError> {

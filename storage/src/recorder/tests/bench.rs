@@ -53,7 +53,7 @@ pub(super) struct Bench {
     pub catalogue: Arc<Catalogue>,
     pub recorder: Recorder,
     pub cameras: BTreeMap<StreamKey, Camera>,
-    /// Some sync was made to fail.
+    /// Some sync was set to fail, in this run of the node or one before.
     pub sync_refused: bool,
     volumes: Vec<String>,
     budget: usize,

@@ -65,7 +65,9 @@ fn apply(b: &mut Bench, action: &Action) {
         Action::Begin(n) => b.begin(key(n)),
         Action::End(n, net) => b.end(key(n), if net { GapReason::Network } else { GapReason::CameraOffline }),
         Action::Fault { operation, after, times, fault: kind } => {
-            b.fs.plan(fault(operation, after, times, kind))
+            let plan = fault(operation, after, times, kind);
+            b.sync_refused |= matches!(plan.operation, Some(Operation::SyncVolume | Operation::SyncFile));
+            b.fs.plan(plan);
         }
         Action::Heal => b.fs.heal(),
         Action::Full => b.fs.set_capacity(2_000_000),
