@@ -19,9 +19,9 @@ step 'lints'
 cargo clippy --locked --workspace --all-targets -- -D warnings
 
 step 'without GStreamer and FFmpeg, and with one of them'
-cargo check --locked -p fengsui-web --no-default-features
-cargo check --locked -p fengsui-web --no-default-features --features gst
-cargo check --locked -p fengsui-web --no-default-features --features ffmpeg
+cargo clippy --locked -p fengsui-web --no-default-features -- -D warnings
+cargo clippy --locked -p fengsui-web --no-default-features --features gst -- -D warnings
+cargo clippy --locked -p fengsui-web --no-default-features --features ffmpeg -- -D warnings
 
 step 'tests'
 # The suite and the browser tests start the programs themselves.

@@ -5,7 +5,10 @@ use std::thread::JoinHandle;
 
 use gstreamer::glib;
 use gstreamer_rtsp_server::prelude::*;
-use gstreamer_rtsp_server::{RTSPMediaFactory, RTSPServer};
+use gstreamer_rtsp_server::{
+    RTSP_PERM_MEDIA_FACTORY_ACCESS, RTSP_PERM_MEDIA_FACTORY_CONSTRUCT, RTSP_TOKEN_MEDIA_FACTORY_ROLE,
+    RTSPAuth, RTSPMediaFactory, RTSPServer, RTSPToken, gio,
+};
 
 use crate::camsim::clip::Codec;
 
@@ -13,6 +16,9 @@ use crate::camsim::clip::Codec;
 pub const SIZE: (u32, u32) = (640, 360);
 /// Pictures a second.
 pub const FPS: u32 = 25;
+
+/// Whoever has logged in.
+const ROLE: &str = "viewer";
 
 /// Why the server does not start: a sentence.
 #[derive(Debug, thiserror::Error)]
@@ -29,6 +35,7 @@ fn failed<E: std::fmt::Display>(context: &'static str) -> impl FnOnce(E) -> GstS
 /// A running gst-rtsp-server on a free loopback port; stops when dropped.
 pub struct GstServer {
     port: u16,
+    scheme: &'static str,
     main_loop: glib::MainLoop,
     thread: Option<JoinHandle<()>>,
 }
@@ -39,12 +46,37 @@ impl GstServer {
     /// # Errors
     /// When GStreamer is not usable or no port is free.
     pub fn start() -> Result<Self, GstServerError> {
+        Self::start_with(None)
+    }
+
+    /// Starts a server as [`GstServer::start`] does, but over TLS (`rtsps://`) with a certificate of its own making,
+    /// as cameras have, and for this user and password alone.
+    ///
+    /// # Errors
+    /// As [`GstServer::start`]; or when no certificate can be made.
+    pub fn start_tls(user: &str, password: &str) -> Result<Self, GstServerError> {
+        gstreamer::init().map_err(failed("initialise GStreamer"))?;
+        let made = rcgen::generate_simple_self_signed(vec!["127.0.0.1".to_owned()])
+            .map_err(failed("make a certificate"))?;
+        let pem = format!("{}{}", made.signing_key.serialize_pem(), made.cert.pem());
+        let certificate =
+            gio::TlsCertificate::from_pem(&pem).map_err(failed("take the certificate for TLS"))?;
+        let auth = RTSPAuth::new();
+        auth.set_tls_certificate(Some(&certificate));
+        let token = RTSPToken::builder().field(RTSP_TOKEN_MEDIA_FACTORY_ROLE, ROLE).build();
+        auth.add_basic(&RTSPAuth::make_basic(user, password), &token);
+        Self::start_with(Some(auth))
+    }
+
+    fn start_with(auth: Option<RTSPAuth>) -> Result<Self, GstServerError> {
         gstreamer::init().map_err(failed("initialise GStreamer"))?;
         let context = glib::MainContext::new();
         let main_loop = glib::MainLoop::new(Some(&context), false);
         let server = RTSPServer::new();
         server.set_address("127.0.0.1");
         server.set_service("0");
+        let scheme = if auth.is_some() { "rtsps" } else { "rtsp" };
+        server.set_auth(auth.as_ref());
         let mounts = server
             .mount_points()
             .ok_or("it has none")
@@ -53,6 +85,14 @@ impl GstServer {
             let factory = RTSPMediaFactory::new();
             factory.set_launch(&launch_line(codec));
             factory.set_shared(true);
+            if auth.is_some() {
+                factory.add_role_from_structure(
+                    &gstreamer::Structure::builder(ROLE)
+                        .field(RTSP_PERM_MEDIA_FACTORY_ACCESS, true)
+                        .field(RTSP_PERM_MEDIA_FACTORY_CONSTRUCT, true)
+                        .build(),
+                );
+            }
             mounts.add_factory(&format!("/{}", codec.as_str()), factory);
         }
         let source = server.attach(Some(&context)).map_err(failed("attach the server"))?;
@@ -67,13 +107,13 @@ impl GstServer {
                 drop(server);
             })
             .map_err(failed("start the server's thread"))?;
-        Ok(Self { port, main_loop, thread: Some(thread) })
+        Ok(Self { port, scheme, main_loop, thread: Some(thread) })
     }
 
     /// Address of a stream.
     #[must_use]
     pub fn url(&self, codec: Codec) -> String {
-        format!("rtsp://127.0.0.1:{}/{}", self.port, codec.as_str())
+        format!("{}://127.0.0.1:{}/{}", self.scheme, self.port, codec.as_str())
     }
 }
 

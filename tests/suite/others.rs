@@ -13,10 +13,15 @@ use serde_json::{Value, json};
 
 /// Records strange cameras for some seconds; every file must decode, with about as many pictures as the time had.
 async fn record_strangers(cameras: &[(String, &str)], fps: u32) {
+    record_strangers_of(cameras, fps, None).await;
+}
+
+/// As [`record_strangers`], with user and password.
+async fn record_strangers_of(cameras: &[(String, &str)], fps: u32, login: Option<(&str, &str)>) {
     let scene = Scene::new(small(1), ConfigOptions { sub: false, ..ConfigOptions::default() }).unwrap();
     let text: String =
-        (1u16..).zip(cameras).map(|(n, (url, over))| camera_text(n, url, None, over, None)).collect();
-    scene.write_cameras(&text).unwrap();
+        (1u16..).zip(cameras).map(|(n, (url, over))| camera_text(n, url, None, over, login)).collect();
+    scene.write_cameras_of(&text, login).unwrap();
     let (node, api) = scene.run().await.unwrap();
     let count = cameras.len() as u16;
     for n in 1..=count {
@@ -54,6 +59,19 @@ async fn gst_rtsp_server_is_recorded_in_h264_and_h265_over_tcp_and_udp() {
         .map(|(i, (url, over))| (format!("{url}?viewer={i}"), over))
         .collect();
     record_strangers(&cameras, FPS).await;
+}
+
+#[cfg(feature = "gst")]
+#[tokio::test]
+async fn a_camera_with_tls_and_a_password_is_recorded_through_gstreamer() {
+    use fengsui_tests::camsim::clip::Codec;
+    use fengsui_tests::gst_server::{FPS, GstServer};
+    let (user, password) = ("viewer", "a-password-of-a-camera");
+    let server = GstServer::start_tls(user, password).unwrap();
+    let cameras: Vec<_> =
+        [Codec::H264, Codec::H265].into_iter().map(|codec| (server.url(codec), "tcp")).collect();
+    assert!(cameras.iter().all(|(url, _)| url.starts_with("rtsps://")));
+    record_strangers_of(&cameras, FPS, Some((user, password))).await;
 }
 
 /// A child that ends with the test.

@@ -99,8 +99,16 @@ impl Scene {
     /// # Errors
     /// When the file cannot be written.
     pub fn write_cameras(&self, text: &str) -> Outcome<()> {
+        self.write_cameras_of(text, None)
+    }
+
+    /// As [`Scene::write_cameras`], for cameras that want this user and password.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn write_cameras_of(&self, text: &str, login: Option<(&str, &str)>) -> Outcome<()> {
         let whole = config::node_text(&self.options) + text;
-        config::write_text(self.directory.path(), &whole, &self.options, None).map(drop)
+        config::write_text(self.directory.path(), &whole, &self.options, login).map(drop)
     }
 
     /// Starts a node and logs in.
