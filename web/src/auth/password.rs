@@ -9,7 +9,7 @@ use super::random;
 /// Hashes that may run at once: each takes 19 MiB and some 20 ms of a core.
 const AT_ONCE_MAX: usize = 2;
 /// Fewest characters of a password.
-const CHARS_MIN: usize = 10;
+const CHARS_MIN: usize = 12;
 /// Most characters of a password: what is longer only costs time.
 const CHARS_MAX: usize = 128;
 /// Verified when the name is unknown, so that the answer takes as long as for a known one.
@@ -113,6 +113,7 @@ mod tests {
     #[test]
     fn weak_passwords_are_refused_with_a_reason() {
         assert!(check("li", "short").unwrap_err().contains("this one has 5"));
+        assert!(check("li", "elevenchars").unwrap_err().contains("12 to"));
         assert!(check("wangwu", "my-WANGWU-pw").is_err());
         assert!(check("li", "aaaaaaaaaaaa").is_err());
         assert!(check("li2", "correct horse").is_ok());
