@@ -101,8 +101,10 @@ fn clip(directory: &Path) -> PathBuf {
     file
 }
 
+/// Over TCP alone: what its own FFmpeg sends over UDP does not reach ffprobe on the same machine either. UDP is held by
+/// gst-rtsp-server above.
 #[tokio::test]
-async fn ipycam_is_recorded_over_tcp_and_udp() {
+async fn ipycam_is_recorded_over_tcp() {
     let program = Path::new(env!("CARGO_MANIFEST_DIR")).join("../.cache/venv/bin/ipycam");
     if !program.exists() {
         println!("SKIPPED: {} is missing; tests/scripts/setup.sh test installs it", program.display());
@@ -133,7 +135,7 @@ async fn ipycam_is_recorded_over_tcp_and_udp() {
             .unwrap(),
     );
     let url = |name: &str| format!("rtsp://127.0.0.1:{rtsp}/{name}");
-    record_strangers(&[(url("video_main"), "tcp"), (url("video_sub"), "udp")], 10).await;
+    record_strangers(&[(url("video_main"), "tcp"), (url("video_sub"), "tcp")], 10).await;
 }
 
 /// Footage of one camera that stands still, a ticket for it, and the numbers of its pictures.

@@ -35,7 +35,7 @@ pub use crate::gaps::{Span, SpanKind};
 pub use check::{CheckReport, RebuildReport};
 pub use query::Summary;
 
-use index::Index;
+use index::{Index, StreamRows};
 use log::{Packed, Record};
 use store::LogFile;
 
@@ -104,6 +104,12 @@ impl Inner {
     }
     fn stream(&mut self, key: StreamKey) -> u32 {
         self.index.stream(key, &mut self.unwritten)
+    }
+    /// Too short to be a gap, between two pieces of footage. Next to another gap every moment counts: there a timeline
+    /// would be left with neither footage nor gap.
+    fn is_seam(&self, stream: u32, from: UtcMicros, to: UtcMicros) -> bool {
+        let joins = |rows: &StreamRows| rows.gaps.iter().rev().take(8).any(|g| g.interval.to == from);
+        to.since(from) < seam_us() && !self.index.streams.get(stream as usize).is_some_and(joins)
     }
 }
 
@@ -311,19 +317,17 @@ impl Catalogue {
         let Some((_, from)) = inner.index.streams.get(stream as usize).and_then(|r| r.open_gap) else {
             return;
         };
-        // What is shorter than a seam leaves no gap.
-        let to = if to.since(from) < seam_us() { from } else { to };
+        let to = if inner.is_seam(stream, from, to) { from } else { to };
         inner.record(Record::GapEnd { stream, to });
     }
 
     /// A gap that is over.
     pub fn gap(&self, key: StreamKey, reason: GapReason, from: UtcMicros, to: UtcMicros) {
-        if to.since(from) < seam_us() {
-            return;
-        }
         let mut inner = self.inner.write();
         let stream = inner.stream(key);
-        inner.record(Record::Gap { stream, reason, from, to });
+        if !inner.is_seam(stream, from, to) {
+            inner.record(Record::Gap { stream, reason, from, to });
+        }
     }
 
     /// A sign of life: what comes after it and before the next start was spent switched off.

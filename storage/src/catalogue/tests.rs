@@ -130,6 +130,25 @@ fn a_segment_that_recovery_has_not_read_yet_is_a_gap_up_to_what_comes_next() {
 }
 
 #[test]
+fn a_short_absence_is_a_seam_between_footage_but_not_behind_a_gap() {
+    let fs = SimFs::new(1);
+    let c = open(&fs, 500);
+    let short = |s: i64| UtcMicros(at(s).0 + 400_000);
+    c.closed(&row(key(1), 1, 0, 10), [1; 32]);
+    c.gap_begin(key(1), GapReason::CameraOffline, at(10));
+    c.gap_end(key(1), short(10));
+    assert_eq!(spans(&c, key(1)), ["0..10 footage"]);
+    c.gap_begin(key(1), GapReason::NodeDown, at(10));
+    c.gap_begin(key(1), GapReason::CameraOffline, at(20));
+    c.gap_end(key(1), short(20));
+    c.gap(key(1), GapReason::NoKeyFrame, short(20), at(21) + std::time::Duration::from_micros(700_000));
+    c.gap(key(1), GapReason::Network, at(21) + std::time::Duration::from_micros(700_000), at(22));
+    let times: Vec<_> = c.spans(key(1), at(0), at(400)).iter().map(|s| (s.from, s.to)).collect();
+    assert!(times.windows(2).all(|pair| pair[0].1 == pair[1].0), "nothing unexplained in {times:?}");
+    assert_eq!(times.last().unwrap().1, at(22));
+}
+
+#[test]
 fn a_gap_left_open_reaches_to_the_last_sign_of_life() {
     let fs = SimFs::new(1);
     let c = open(&fs, 0);
