@@ -46,7 +46,7 @@ export async function screens(kit) {
   await accessible(kit, 'help');
   await shot('help');
   await page.keyboard.press('Escape');
-  check((await page.locator('dialog').count()) === 0, 'Escape closes the help');
+  await until('Escape closes the help', async () => (await page.locator('dialog').count()) === 0);
 
   await page.getByRole('button', { name: 'English' }).click();
   await page.getByRole('link', { name: 'Overview' }).waitFor();
