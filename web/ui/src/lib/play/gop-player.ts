@@ -57,6 +57,7 @@ export class GopPlayer {
   private correcting = false;
   private retryAtMs = 0;
   private soughtUs = Number.NaN;
+  private healedAtMs = Number.NEGATIVE_INFINITY;
   private dead = false;
   private readonly waiters = new Set<() => void>();
 
@@ -213,6 +214,13 @@ export class GopPlayer {
     this.dropFetchesExcept(missing);
     const next = missing[0];
     if (!next) {
+      // Browsers may give up part of what they hold; what is not there is loaded again, with patience.
+      const held = run.some((e) => e.from_us <= this.targetUs && this.targetUs < e.to_us);
+      if (held && !this.keyOnly && !this.inBuffer(this.targetUs) && performance.now() > this.healedAtMs + RETRY_MS) {
+        this.healedAtMs = performance.now();
+        await this.clear();
+        return true;
+      }
       this.set({ kind: 'ready' });
       await this.evict();
       return false;
@@ -289,7 +297,13 @@ export class GopPlayer {
   private async evict(): Promise<void> {
     const keepFrom = this.targetUs - KEEP_BEHIND_S * Math.max(1, this.rate) * 1e6;
     const keepTo = this.targetUs + 3 * AHEAD_S_MAX * 1e6;
-    const gone = this.index.all().filter((e) => this.loaded.has(e.id) && (e.to_us < keepFrom || e.from_us > keepTo));
+    // The browser removes up to the next key frame: what depends on a removed entry goes with it, here as there.
+    let leader = false;
+    const gone = this.index.all().filter((e) => {
+      const out = e.to_us < keepFrom || e.from_us > keepTo;
+      leader = e.key ? out : leader || out;
+      return leader && this.loaded.has(e.id);
+    });
     if (gone.length < 8) return;
     for (const entry of gone) {
       this.loaded.delete(entry.id);
