@@ -3,6 +3,7 @@ import { Problem } from '../api/client';
 import type { GopEntry, StreamKind } from '../api/types';
 import { keyFrameOnly, pictureTimesUs, samplesOf } from './fmp4';
 import { GopIndex, JOIN_US } from './gop-index';
+import { GopPlan } from './gop-plan';
 import { follow, KEY_ONLY_FROM } from './master-clock';
 
 export type GopStatus =
@@ -28,6 +29,10 @@ const EPOCH_S = 1_577_836_800;
 const AHEAD_S = 8;
 const AHEAD_S_MAX = 60;
 const KEEP_BEHIND_S = 20;
+/** A picture of a running camera stands no longer than this; a longer hole inside a group is suspicious. */
+const PICTURE_S_MAX = 0.15;
+/** Well above what the rounding of times can be, well below the length of a picture. */
+const ROUNDING_S = 2e-3;
 const PREFETCH = 3;
 /** A failed fetch is tried again after this. */
 const RETRY_MS = 2_000;
@@ -36,18 +41,18 @@ const RETRY_MS = 2_000;
  * One camera's footage in a `<video>`: groups of pictures fetched one by one into Media Source Extensions on the wall clock.
  *
  * Invariants: media time = node UTC - `EPOCH_S`, so `video.buffered` is the coverage that is loaded and gaps are real; groups are
- * appended in order from a key frame; `loaded` names exactly what is in the buffer.
+ * appended in order from a key frame; `plan` names exactly what is in the buffer.
  */
 export class GopPlayer {
   readonly index: GopIndex;
   private readonly o: GopPlayerOptions;
-  private readonly media = new MediaSource();
-  private readonly objectUrl: string;
+  private media!: MediaSource;
+  private objectUrl = '';
   private buffer: SourceBuffer | undefined;
   private mime = '';
   private currentInit = '';
   private readonly initBytes = new Map<string, Uint8Array<ArrayBuffer>>();
-  private readonly loaded = new Map<string, number[]>();
+  private readonly plan = new GopPlan();
   private readonly fetching = new Map<string, { bytes: Promise<Uint8Array<ArrayBuffer>>; abort: AbortController }>();
   private status: GopStatus = { kind: 'loading' };
   private targetUs = 0;
@@ -56,7 +61,8 @@ export class GopPlayer {
   private working = false;
   private correcting = false;
   private retryAtMs = 0;
-  private soughtUs = Number.NaN;
+  private soughtS = Number.NaN;
+  private healed = '';
   private healedAtMs = Number.NEGATIVE_INFINITY;
   private dead = false;
   private readonly waiters = new Set<() => void>();
@@ -65,14 +71,35 @@ export class GopPlayer {
     this.o = options;
     const { api, camera, stream } = options;
     this.index = new GopIndex((from, to) => api.gops(camera, stream, from, to), options.nowUs);
-    this.media.onsourceopen = () => {
-      this.media.onsourceopen = null;
-      this.media.duration = 4e9;
+    options.video.addEventListener('error', this.onVideoError);
+    this.open();
+  }
+
+  /** A new, empty buffer for the video. */
+  private open(): void {
+    const media = new MediaSource();
+    this.media = media;
+    this.buffer = undefined;
+    this.currentInit = '';
+    this.plan.clear();
+    this.soughtS = Number.NaN;
+    media.onsourceopen = () => {
+      media.onsourceopen = null;
+      media.duration = 4e9;
       void this.work();
     };
-    this.objectUrl = URL.createObjectURL(this.media);
-    options.video.src = this.objectUrl;
+    URL.revokeObjectURL(this.objectUrl);
+    this.objectUrl = URL.createObjectURL(media);
+    this.o.video.src = this.objectUrl;
   }
+
+  /** A browser that has given up on a video takes nothing more into it: begin again, with patience. */
+  private readonly onVideoError = (): void => {
+    if (this.dead || this.o.video.error === null) return;
+    this.onError(new Problem(0, 'bad_media', this.o.video.error.message));
+    this.reopen = true;
+  };
+  private reopen = false;
 
   /** Node time of the picture shown, in microseconds. */
   shownUs(): number {
@@ -84,13 +111,8 @@ export class GopPlayer {
     if (this.status.kind === 'unsupported' || this.status.kind === 'error') return true;
     if (!this.index.known(us)) return false;
     if (this.index.run(us, us + 1).length === 0) return true;
-    const at = this.mediaTime(us);
-    const { buffered, readyState } = this.o.video;
-    if (this.o.video.seeking || readyState < 2) return false;
-    for (let i = 0; i < buffered.length; i += 1) {
-      if (at >= buffered.start(i) - 0.3 && at < buffered.end(i) + 0.3) return true;
-    }
-    return false;
+    const { seeking, readyState } = this.o.video;
+    return !seeking && readyState >= 2 && this.place(us) !== undefined;
   }
 
   /** Called often: this is the master's time and speed. */
@@ -100,19 +122,20 @@ export class GopPlayer {
     this.setRate(rate);
     void this.work();
     const { video } = this.o;
-    if (!this.inBuffer(us)) {
+    const at = this.place(us);
+    if (at === undefined) {
       if (!video.paused) video.pause();
       return;
     }
     if (!running) {
       if (!video.paused) video.pause();
-      if (this.soughtUs !== us && Math.abs(this.shownUs() - us) > 1_000) this.seekVideo(us);
+      if (this.soughtS !== at && Math.abs(video.currentTime - at) > 1e-3) this.seekVideo(at);
       return;
     }
     const error = (us - this.shownUs()) / 1e6;
     const next = follow(error, rate, this.correcting);
     if (next.kind === 'seek') {
-      if (!video.seeking) this.seekVideo(us);
+      if (!video.seeking) this.seekVideo(at);
     } else {
       this.correcting = next.rate !== rate;
       if (video.playbackRate !== next.rate) video.playbackRate = next.rate;
@@ -125,13 +148,13 @@ export class GopPlayer {
     const deadline = performance.now() + 5_000;
     this.targetUs = us;
     while (!this.dead && performance.now() < deadline) {
-      const times = [...this.loaded.values()].flat().sort((a, b) => a - b);
+      const times = this.plan.times();
       const place = times.findLastIndex((time) => time <= us + 500);
       const found = place < 0 ? undefined : times[place + by];
       // A neighbour across a hole that is not loaded yet is no neighbour.
       if (found !== undefined && Math.abs(found - us) < JOIN_US) return found;
       const wanted = by < 0 ? us - JOIN_US : us + JOIN_US;
-      if (this.index.known(wanted) && !this.index.run(wanted, wanted + 1).some((e) => !this.loaded.has(e.id))) return found;
+      if (this.index.known(wanted) && !this.index.run(wanted, wanted + 1).some((e) => !this.plan.has(e.id))) return found;
       this.targetUs = wanted;
       void this.work();
       await new Promise<void>((resolve) => {
@@ -144,6 +167,7 @@ export class GopPlayer {
 
   close(): void {
     this.dead = true;
+    this.o.video.removeEventListener('error', this.onVideoError);
     for (const { abort } of this.fetching.values()) abort.abort();
     this.o.video.removeAttribute('src');
     this.o.video.load();
@@ -154,21 +178,29 @@ export class GopPlayer {
     return us / 1e6 - EPOCH_S;
   }
 
-  private inBuffer(us: number): boolean {
+  /**
+   * Where the video shows the picture of `us`, in media time; undefined while it is not loaded. Where pictures are missing between
+   * two groups, the nearest one stands for them.
+   */
+  private place(us: number): number | undefined {
     const at = this.mediaTime(us);
     const { buffered } = this.o.video;
-    for (let i = 0; i < buffered.length; i += 1) if (at >= buffered.start(i) - 0.3 && at < buffered.end(i) + 0.3) return true;
-    return false;
-  }
-
-  private seekVideo(us: number): void {
-    const { buffered } = this.o.video;
-    let at = this.mediaTime(us);
+    const entry = this.index.at(us);
+    if (entry && !this.plan.has(entry.id)) return undefined;
+    // Inside a group a picture lasts until the next; a longer hole is believed only when loading it again has not filled it.
+    const reach = entry && entry.id !== this.healed ? PICTURE_S_MAX : JOIN_US / 1e6;
+    let nearest: number | undefined;
     for (let i = 0; i < buffered.length; i += 1) {
       const [from, to] = [buffered.start(i), buffered.end(i)];
-      if (at >= from - 0.3 && at < to + 0.3) at = Math.min(Math.max(at, from), to - 0.001);
+      if (at >= from && at < to) return at;
+      const edge = at < from ? from : to - 1e-3;
+      if (Math.abs(edge - at) < reach && (nearest === undefined || Math.abs(edge - at) < Math.abs(nearest - at))) nearest = edge;
     }
-    this.soughtUs = us;
+    return nearest;
+  }
+
+  private seekVideo(at: number): void {
+    this.soughtS = at;
     this.correcting = false;
     this.o.video.currentTime = at;
   }
@@ -186,6 +218,11 @@ export class GopPlayer {
   private async work(): Promise<void> {
     if (this.working || this.dead || this.media.readyState === 'closed') return;
     if (performance.now() < this.retryAtMs) return;
+    if (this.reopen) {
+      this.reopen = false;
+      this.open();
+      return;
+    }
     this.working = true;
     try {
       while (!this.dead && (await this.step()));
@@ -210,14 +247,15 @@ export class GopPlayer {
       this.set({ kind: 'gap' });
       return false;
     }
-    const missing = run.filter((entry) => !this.loaded.has(entry.id));
+    const missing = this.plan.missing(run);
     this.dropFetchesExcept(missing);
     const next = missing[0];
     if (!next) {
       // Browsers may give up part of what they hold; what is not there is loaded again, with patience.
-      const held = run.some((e) => e.from_us <= this.targetUs && this.targetUs < e.to_us);
-      if (held && !this.keyOnly && !this.inBuffer(this.targetUs) && performance.now() > this.healedAtMs + RETRY_MS) {
+      const held = this.index.at(this.targetUs);
+      if (held && held.id !== this.healed && !this.keyOnly && this.place(this.targetUs) === undefined && performance.now() > this.healedAtMs + RETRY_MS) {
         this.healedAtMs = performance.now();
+        this.healed = held.id;
         await this.clear();
         return true;
       }
@@ -232,7 +270,7 @@ export class GopPlayer {
     // The user may have gone elsewhere while this was fetched.
     const wanted = this.index.run(this.targetUs, this.targetUs + 60e6).some((entry) => entry.id === next.id);
     if (wanted && !this.forgetLoaded) await this.append(next, bytes);
-    if (this.inBuffer(this.targetUs)) this.set({ kind: 'ready' });
+    if (this.place(this.targetUs) !== undefined) this.set({ kind: 'ready' });
     return true;
   }
 
@@ -291,7 +329,7 @@ export class GopPlayer {
       await this.clear();
       return;
     }
-    this.loaded.set(entry.id, pictureTimesUs(samplesOf(data)));
+    this.plan.appended(entry, pictureTimesUs(samplesOf(data)));
   }
 
   private async evict(): Promise<void> {
@@ -302,19 +340,22 @@ export class GopPlayer {
     const gone = this.index.all().filter((e) => {
       const out = e.to_us < keepFrom || e.from_us > keepTo;
       leader = e.key ? out : leader || out;
-      return leader && this.loaded.has(e.id);
+      return leader && this.plan.has(e.id);
     });
     if (gone.length < 8) return;
     for (const entry of gone) {
-      this.loaded.delete(entry.id);
-      await this.update((buffer) => buffer.remove(this.mediaTime(entry.from_us), this.mediaTime(entry.to_us)));
+      this.plan.removed(entry);
+      this.healed = '';
+      // Times of pictures are rounded: a key frame a microsecond before the end of what is removed would take its group along.
+      const [from, to] = [this.mediaTime(entry.from_us) - ROUNDING_S, this.mediaTime(entry.to_us) - ROUNDING_S];
+      await this.update((buffer) => buffer.remove(from, to));
     }
   }
 
   private async clear(): Promise<void> {
     this.forgetLoaded = false;
-    this.loaded.clear();
-    this.soughtUs = Number.NaN;
+    this.plan.clear();
+    this.soughtS = Number.NaN;
     if (this.buffer) await this.update((buffer) => buffer.remove(0, Number.POSITIVE_INFINITY));
   }
 
