@@ -147,4 +147,6 @@ pub enum GapReason {
     NoKeyFrame = 13,
     /// Stored bytes were damaged and are in quarantine.
     Damaged = 14,
+    /// Deleted before the end of its promised time, because a disk was full and the policy for emergencies says so.
+    Sacrificed = 15,
 }

@@ -86,7 +86,40 @@ impl StreamRows {
             return;
         }
         let at = self.gaps.partition_point(|g| g.interval.from <= interval.from);
+        if matches!(reason, GapReason::Expired | GapReason::Sacrificed)
+            && self.join_deleted(at, reason, interval)
+        {
+            return;
+        }
         self.gaps.insert(at, GapRow { interval, reason });
+    }
+
+    /// Adds deleted time to a gap beside it of the same reason, so that a stream has few of them however much of it was
+    /// deleted; `false` when there is none. `at` is where the gap would be inserted.
+    fn join_deleted(&mut self, at: usize, reason: GapReason, interval: Interval) -> bool {
+        let seam = super::seam_us();
+        let before = at.checked_sub(1).and_then(|i| self.gaps.get_mut(i));
+        if let Some(gap) = before.filter(|g| g.reason == reason && interval.from.since(g.interval.to) <= seam)
+        {
+            gap.interval.to = gap.interval.to.max(interval.to);
+            let to = gap.interval.to;
+            let next = self.gaps.get(at).filter(|g| g.reason == reason && g.interval.from.since(to) <= seam);
+            if let Some(next_to) = next.map(|g| g.interval.to) {
+                self.gaps.remove(at);
+                if let Some(gap) = self.gaps.get_mut(at - 1) {
+                    gap.interval.to = gap.interval.to.max(next_to);
+                }
+            }
+            return true;
+        }
+        let after = self.gaps.get_mut(at);
+        if let Some(gap) = after.filter(|g| g.reason == reason && g.interval.from.since(interval.to) <= seam)
+        {
+            gap.interval.from = gap.interval.from.min(interval.from);
+            gap.interval.to = gap.interval.to.max(interval.to);
+            return true;
+        }
+        false
     }
 
     /// End of everything known: footage and gaps.
@@ -182,7 +215,10 @@ impl Index {
             }
             Record::Removed { stream, number, start_ms } => {
                 let Some(rows) = self.rows_mut(stream) else { return };
-                rows.closed.retain(|r| r.number != number || r.start_ms != start_ms);
+                let key = (start_ms, number);
+                if let Ok(at) = rows.closed.binary_search_by_key(&key, |r| (r.start_ms, r.number)) {
+                    rows.closed.remove(at);
+                }
             }
             Record::GapBegin { .. } | Record::GapEnd { .. } | Record::Gap { .. } => self.apply_gap(&record),
         }

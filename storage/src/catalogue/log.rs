@@ -286,6 +286,7 @@ pub(super) fn gap_reason(number: u8) -> Option<GapReason> {
         R::BadStream,
         R::NoKeyFrame,
         R::Damaged,
+        R::Sacrificed,
     ]
     .into_iter()
     .find(|r| *r as u8 == number)

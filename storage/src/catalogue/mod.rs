@@ -10,6 +10,7 @@
 //! - A closed segment costs 24 bytes of memory.
 
 mod check;
+mod expiry;
 mod index;
 mod log;
 mod query;
@@ -33,6 +34,7 @@ use crate::segment::{Hash, SegmentRow};
 
 pub use crate::gaps::{Span, SpanKind};
 pub use check::{CheckReport, RebuildReport};
+pub use expiry::StoredSegment;
 pub use query::Summary;
 
 use index::{Index, StreamRows};

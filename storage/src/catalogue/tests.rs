@@ -340,3 +340,37 @@ fn a_log_with_mostly_dead_records_is_written_afresh() {
     assert_eq!(c.last_hash(key(1)), [3; 32]);
     assert_eq!(c.stats().segments, 1);
 }
+
+#[test]
+fn deleted_rows_become_one_gap_that_reaches_to_the_footage_beside_it() {
+    let fs = SimFs::new(1);
+    let c = open(&fs, 0);
+    let rows: Vec<SegmentRow> = (0..6u32)
+        .map(|n| {
+            let mut r = row(key(1), u64::from(n) + 1, i64::from(n) * 300, 300);
+            r.duration_ms -= 40;
+            r
+        })
+        .collect();
+    rows.iter().for_each(|r| c.closed(r, [0; 32]));
+    // Out of order, one of them twice, and one that is not there.
+    let mut deleted = vec![rows[3].clone(), rows[1].clone(), rows[2].clone(), rows[2].clone()];
+    deleted.push(row(key(9), 1, 0, 300));
+    assert_eq!(c.expired(&deleted, GapReason::Expired), 3);
+    let expected = ["0..299 footage", "299..1200 Expired", "1200..1799 footage"];
+    assert_eq!(spans(&c, key(1)), expected);
+    assert_eq!(c.stats().gaps, 1);
+    assert_eq!(c.expired(&rows[..1], GapReason::Sacrificed), 1);
+    let expected = ["0..299 Sacrificed", "299..1200 Expired", "1200..1799 footage"];
+    assert_eq!(spans(&c, key(1)), expected);
+    c.flush(true).unwrap();
+    drop(c);
+    let c = open(&fs, 2000);
+    assert_eq!(spans(&c, key(1)), expected);
+    let mut left = Vec::new();
+    c.visit_closed(key(1), &mut |s| {
+        left.push(s.number);
+        std::ops::ControlFlow::Continue(())
+    });
+    assert_eq!(left, [5, 6]);
+}

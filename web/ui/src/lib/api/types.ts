@@ -29,6 +29,7 @@ export type GapReason =
   | 'clock_step'
   | 'crash_tail'
   | 'expired'
+  | 'sacrificed'
   | 'bad_stream'
   | 'no_key_frame'
   | 'damaged';

@@ -34,6 +34,7 @@ const gap: Record<GapReason, string> = {
   clock_step: 'clock set',
   crash_tail: 'lost in crash',
   expired: 'expired',
+  sacrificed: 'deleted early, disk full',
   bad_stream: 'unreadable stream',
   no_key_frame: 'no key frame',
   damaged: 'damaged',

@@ -91,7 +91,7 @@ export const zhCn: Messages = {
   },
   gap: {
     camera_offline: '摄像机离线', auth: '密码被拒', network: '网络故障', node_down: '服务器停机', disk_error: '磁盘故障', disk_full: '磁盘已满', backpressure: '磁盘过慢',
-    policy: '不需录像', clock_step: '时钟调整', crash_tail: '崩溃丢失', expired: '到期删除', bad_stream: '码流无法识别', no_key_frame: '无关键帧', damaged: '已损坏',
+    policy: '不需录像', clock_step: '时钟调整', crash_tail: '崩溃丢失', expired: '到期删除', sacrificed: '盘满提前删除', bad_stream: '码流无法识别', no_key_frame: '无关键帧', damaged: '已损坏',
   },
   condition: { offline: '离线', stalled: '停滞', not_recording: '未录像', connecting: '正在连接', ok: '正常', disabled: '已停用' },
 };

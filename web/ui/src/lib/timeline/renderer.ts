@@ -57,6 +57,7 @@ export const GAP_STYLES: Record<GapReason, GapStyle> = {
   policy: { tone: 'meant', hatch: 'level' },
   clock_step: { tone: 'meant', hatch: 'steep' },
   expired: { tone: 'meant', hatch: 'dots' },
+  sacrificed: { tone: 'meant', hatch: 'cross' },
 };
 
 export const AXIS_HEIGHT = 24;

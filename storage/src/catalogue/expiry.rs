@@ -1,0 +1,97 @@
+//! What retention asks of the catalogue: rows to look at, and rows whose files were deleted.
+
+use std::ops::ControlFlow;
+
+use fengsui_config::clock::UtcMicros;
+use fengsui_config::ids::{StreamKey, VolumeId};
+
+use super::log::Record;
+use super::{Catalogue, Inner, narrow, seam_us};
+use crate::frame::GapReason;
+use crate::segment::{SegmentFlags, SegmentRow};
+
+/// A closed segment without its names: cheap enough to look at all of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StoredSegment {
+    /// Place of its volume in [`Catalogue::volume_names`].
+    pub volume: usize,
+    /// Number in its stream.
+    pub number: u64,
+    /// Start in milliseconds since 1970.
+    pub start_ms: i64,
+    /// Duration in milliseconds.
+    pub duration_ms: u32,
+    /// Flags of the name.
+    pub flags: SegmentFlags,
+    /// Length of the file in bytes.
+    pub bytes: u64,
+}
+
+impl StoredSegment {
+    /// End in milliseconds since 1970.
+    #[must_use]
+    pub fn end_ms(&self) -> i64 {
+        self.start_ms.saturating_add(i64::from(self.duration_ms))
+    }
+}
+
+impl Catalogue {
+    /// Every volume that ever held footage, in the order that [`StoredSegment::volume`] counts by. The list only grows.
+    #[must_use]
+    pub fn volume_names(&self) -> Vec<VolumeId> {
+        self.inner.read().index.volumes.clone()
+    }
+
+    /// Shows the closed segments of a stream in order of start, until `visit` breaks. The catalogue is locked meanwhile:
+    /// `visit` must not call it.
+    pub fn visit_closed(&self, key: StreamKey, visit: &mut dyn FnMut(StoredSegment) -> ControlFlow<()>) {
+        let inner = self.inner.read();
+        let Some(rows) = inner.index.rows(&key) else { return };
+        for r in &rows.closed {
+            let stored = StoredSegment {
+                volume: usize::from(r.volume),
+                number: u64::from(r.number),
+                start_ms: r.start_ms,
+                duration_ms: r.duration_ms,
+                flags: SegmentFlags(r.flags),
+                bytes: u64::from(r.bytes),
+            };
+            if visit(stored).is_break() {
+                return;
+            }
+        }
+    }
+
+    /// The files of these closed segments were deleted. Their time becomes a gap with this reason; neighbours join to
+    /// one gap. Rows that are not there (any more) change nothing. Returns how many were there.
+    pub fn expired(&self, rows: &[SegmentRow], reason: GapReason) -> u64 {
+        let mut inner = self.inner.write();
+        rows.iter().filter(|row| inner.expire(row, reason)).count() as u64
+    }
+}
+
+impl Inner {
+    fn expire(&mut self, row: &SegmentRow, reason: GapReason) -> bool {
+        let Some(stream) = self.index.by_key.get(&row.key).copied() else { return false };
+        let Some(rows) = self.index.streams.get(stream as usize) else { return false };
+        let number = narrow(row.number);
+        let Ok(at) = rows.closed.binary_search_by_key(&(row.start_ms, number), |r| (r.start_ms, r.number))
+        else {
+            return false;
+        };
+        // Seams to the footage beside it belong to the gap, or they would be neither footage nor gap.
+        let micros = |ms: i64| UtcMicros(ms.saturating_mul(1000));
+        let (mut from, mut to) = (row.start(), row.end());
+        let before = at.checked_sub(1).and_then(|i| rows.closed.get(i)).map(|r| micros(r.end_ms()));
+        let after = rows.closed.get(at + 1).map(|r| micros(r.start_ms));
+        if let Some(end) = before.filter(|end| (0..=seam_us()).contains(&from.since(*end))) {
+            from = end;
+        }
+        if let Some(start) = after.filter(|start| (0..=seam_us()).contains(&start.since(to))) {
+            to = start;
+        }
+        self.record(Record::Removed { stream, number, start_ms: row.start_ms });
+        self.record(Record::Gap { stream, reason, from, to });
+        true
+    }
+}
