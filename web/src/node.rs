@@ -36,7 +36,7 @@ use tokio_util::sync::CancellationToken;
 use crate::api;
 use crate::app::{App, AppParts, NodeFacts};
 use crate::auth::Auth;
-use crate::auth::accounts::{Accounts, ReduceError};
+use crate::auth::accounts::Accounts;
 use crate::auth::random::NoRandom;
 use crate::auth::register::{Register, RegisterError, kinds};
 use crate::http::accept::{self, Door};
@@ -63,9 +63,6 @@ pub enum StartError {
     /// Node key, journal, catalogue or recorder.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// An account in the journal.
-    #[error("the journal holds an account that cannot be read: {0}")]
-    Accounts(#[from] ReduceError),
     /// No random bytes.
     #[error(transparent)]
     Random(#[from] NoRandom),
@@ -132,7 +129,7 @@ impl Node {
         let doors = listen(&config.web, &data).await?;
         let node_key = Arc::new(NodeKey::load_or_create(&paths::node_key(&data))?);
         let journal = Journal::open(fs.clone(), &paths::journal(&data), clock.clone(), &config.node.id)?;
-        let accounts = accounts(&journal)?;
+        let accounts = journal.state::<Accounts>()?;
         let catalogue = Catalogue::open(fs.clone(), &paths::catalogue(&data), clock.clone())?;
         let hub = Hub::new(clock.clone(), config.storage.ring_budget_bytes);
         let board = Arc::new(Board::default());
@@ -229,16 +226,6 @@ impl Node {
             tracing::error!("journal and catalogue did not close in time");
         }
     }
-}
-
-/// Reduces the journal to accounts.
-fn accounts(journal: &Journal) -> Result<Accounts, StartError> {
-    let mut accounts = Accounts::default();
-    for record in journal.read(1)? {
-        let record = record?;
-        accounts.apply(&record.kind, &record.body)?;
-    }
-    Ok(accounts)
 }
 
 /// Binds every address before anything else starts: a port in use is the commonest mistake.

@@ -10,8 +10,10 @@
 //! - Nothing that cannot be read is deleted: torn tails are copied to `quarantine`, damaged files stay as they are.
 
 mod format;
+pub mod kinds;
 mod read;
 mod recover;
+mod reduce;
 #[cfg(test)]
 mod tests;
 mod writer;
@@ -33,6 +35,7 @@ use crate::fs::Fs;
 
 pub use format::ChainHash;
 pub use read::{JournalDamage, JournalIter, VerifyReport};
+pub use reduce::{ReduceError, Reducer};
 
 use writer::{Answer, Request, Writer};
 
@@ -173,7 +176,9 @@ impl Journal {
             thread: Mutex::new(Some(thread)),
         });
         let body = serde_json::json!({ "found": journal.opening });
-        journal.append_blocking("journal.opened", body).map_err(|e| StoreError::Invalid(e.to_string()))?;
+        journal
+            .append_blocking(kinds::JOURNAL_OPENED, body)
+            .map_err(|e| StoreError::Invalid(e.to_string()))?;
         Ok(journal)
     }
 

@@ -14,7 +14,7 @@ use utoipa::ToSchema;
 
 use crate::app::App;
 use crate::auth::access::{Principal, Via};
-use crate::auth::accounts::{Role, check_name};
+use crate::auth::accounts::{Account, Role, check_name};
 use crate::auth::password;
 use crate::auth::register::kinds;
 use crate::auth::sessions::User;
@@ -89,7 +89,7 @@ pub async fn login(
     let Some(account) = account.filter(|_| right) else {
         let row =
             json!({"name": clipped(&body.name), "address": address.to_string(), "why": "wrong_credentials"});
-        if let Err(error) = app.auth.register.append(kinds::LOGIN_REFUSED, row).await {
+        if let Err(error) = app.auth.register.append(kinds::SESSION_REFUSED, row).await {
             tracing::error!(%error, "cannot write a refused log-in to the journal");
         }
         return Err(ApiError::new(Refusal::WrongCredentials, "Name or password is wrong."));
@@ -133,14 +133,11 @@ pub async fn setup(
         .hash(body.password)
         .await
         .map_err(|e| ApiError::internal("hash the password", &e))?;
-    let row = json!({"name": body.name, "roles": [Role::Administrator], "password": hash});
-    let written = app.auth.register.append(kinds::ACCOUNT_CREATED, row.clone()).await;
+    let account = Account { name: body.name.clone(), roles: vec![Role::Administrator], password: hash };
+    let row = json!({"name": account.name, "roles": account.roles, "password": account.password});
+    let written = app.auth.register.append(kinds::ACCOUNT_CREATED, row).await;
     written.map_err(|e| ApiError::internal("write the account to the journal", &e))?;
-    app.auth
-        .accounts
-        .write()
-        .apply(kinds::ACCOUNT_CREATED, &row)
-        .map_err(|e| ApiError::internal("take the account into use", &e))?;
+    app.auth.accounts.write().add(account);
     tracing::info!(name = body.name, "made the first administrator");
     let user = User { name: body.name.as_str().into(), roles: [Role::Administrator].into() };
     opened(&app, &peer, user, StatusCode::CREATED).await
@@ -158,7 +155,7 @@ pub async fn logout(
         app.auth.sessions.close(&key);
     }
     let row = json!({"by": principal.user().name.as_ref(), "address": principal.address().to_string()});
-    let written = app.auth.register.append(kinds::LOGOUT, row).await;
+    let written = app.auth.register.append(kinds::SESSION_CLOSED, row).await;
     written.map_err(|e| ApiError::internal("write the log-out to the journal", &e))?;
     let mut response = StatusCode::NO_CONTENT.into_response();
     set_cookie(&mut response, "", 0, peer.tls);
@@ -176,7 +173,7 @@ fn attempt(app: &App, address: IpAddr) -> ApiResult<()> {
 /// Writes the log-in down, opens the session, and answers with its cookie.
 async fn opened(app: &App, peer: &Peer, user: User, status: StatusCode) -> ApiResult<Response> {
     let row = json!({"by": user.name.as_ref(), "address": peer.address.ip().to_string()});
-    let written = app.auth.register.append(kinds::LOGIN, row).await;
+    let written = app.auth.register.append(kinds::SESSION_OPENED, row).await;
     written.map_err(|e| ApiError::internal("write the log-in to the journal", &e))?;
     let mut response = (status, axum::Json(view(&user))).into_response();
     let id = app.auth.sessions.open(user).map_err(|e| ApiError::internal("open a session", &e))?;

@@ -88,7 +88,7 @@ async fn the_first_administrator_is_made_once_and_only_with_the_token() {
     assert_eq!(who.json(), json!({"user": {"name": NAME, "roles": ["administrator"]}}));
     let again = node.send(request(Method::POST, "/api/v1/setup", None, Some(&body))).await;
     assert_eq!((again.status, again.code().as_str()), (StatusCode::CONFLICT, "setup_done"));
-    let row = &node.register.of("account_created")[0];
+    let row = &node.register.of("account.created")[0];
     assert!(row["password"].as_str().unwrap().starts_with("$argon2id$"));
     assert!(!node.register.rows.lock().iter().any(|(_, v)| v.to_string().contains(PASSWORD)));
 }
@@ -132,7 +132,7 @@ async fn log_in_gives_a_strict_cookie_and_log_out_ends_it() {
     let out = node.send(request(Method::DELETE, "/api/v1/session", Some(&cookie), None)).await;
     assert_eq!(out.status, StatusCode::NO_CONTENT);
     assert_eq!(node.get("/api/v1/session", &cookie).await.status, StatusCode::UNAUTHORIZED);
-    assert_eq!(node.register.of("logout").len(), 1);
+    assert_eq!(node.register.of("session.closed").len(), 1);
 }
 
 #[tokio::test]
@@ -151,7 +151,7 @@ async fn guessing_is_slowed_down_and_the_next_minute_is_free_again() {
     node.clock.advance(Duration::from_secs(60));
     let answer = node.send(request(Method::POST, "/api/v1/session", None, Some(&right))).await;
     assert_eq!(answer.status, StatusCode::OK);
-    assert_eq!(node.register.of("login_refused").len(), limits::LOGIN_ATTEMPTS_PER_MINUTE_MAX as usize);
+    assert_eq!(node.register.of("session.refused").len(), limits::LOGIN_ATTEMPTS_PER_MINUTE_MAX as usize);
 }
 
 #[tokio::test]
@@ -320,7 +320,7 @@ async fn a_timeline_shows_footage_and_gaps_with_reasons() {
     assert_eq!(answer["spans"][1], gap);
     assert_eq!(answer["spans"][2]["open"], true);
     assert_eq!((answer["first_us"].as_i64(), answer["last_us"].as_i64()), (Some(at(0).0), Some(at(20).0)));
-    assert!(node.register.of("footage_viewed").is_empty(), "a timeline shows no picture");
+    assert!(node.register.of("viewing.footage").is_empty(), "a timeline shows no picture");
 }
 
 #[tokio::test]
@@ -333,13 +333,13 @@ async fn a_viewing_is_in_the_register_once_before_anything_is_shown() {
     node.register.broken.store(false, Ordering::SeqCst);
     assert_eq!(node.get(&path, &cookie).await.status, StatusCode::OK);
     assert_eq!(node.get(&path, &cookie).await.status, StatusCode::OK);
-    let rows = node.register.of("footage_viewed");
+    let rows = node.register.of("viewing.footage");
     assert_eq!(rows.len(), 1, "{rows:?}");
     assert_eq!((rows[0]["by"].as_str(), rows[0]["address"].as_str()), (Some(NAME), Some("10.1.2.3")));
     assert!(rows[0]["from_us"].as_i64().unwrap() <= NOW.0);
     node.clock.advance(Duration::from_secs(3600));
     assert_eq!(node.get(&path, &cookie).await.status, StatusCode::OK);
-    assert_eq!(node.register.of("footage_viewed").len(), 2, "a row stands for an hour");
+    assert_eq!(node.register.of("viewing.footage").len(), 2, "a row stands for an hour");
 }
 
 #[tokio::test]
@@ -372,7 +372,7 @@ async fn a_ticket_opens_its_stream_and_time_and_nothing_else() {
     assert_eq!(other.code(), "not_logged_in", "our own player has a cookie");
     let other = get(format!("/api/v1/cameras?ticket={ticket}")).await;
     assert_eq!(other.code(), "not_logged_in");
-    assert_eq!(node.register.of("ticket_issued").len(), 1);
+    assert_eq!(node.register.of("ticket.issued").len(), 1);
 }
 
 #[tokio::test]

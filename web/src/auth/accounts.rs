@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use fengsui_storage::journal::{JournalRecord, ReduceError, Reducer};
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 use utoipa::ToSchema;
 
 use super::register::kinds;
@@ -28,32 +28,28 @@ pub struct Account {
 }
 
 /// All accounts of a node.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Accounts {
     by_name: BTreeMap<String, Account>,
 }
 
-/// A journal row of a known kind that cannot be understood.
-#[derive(Debug, thiserror::Error)]
-#[error("row of kind {kind} cannot be understood: {source}")]
-pub struct ReduceError {
-    kind: String,
-    source: serde_json::Error,
+impl Reducer for Accounts {
+    const NAME: &'static str = "accounts";
+    const VERSION: u32 = 1;
+
+    fn apply(&mut self, record: &JournalRecord) -> Result<(), ReduceError> {
+        if kinds::is(&record.kind, &record.body, kinds::ACCOUNT_CREATED) {
+            let account = Account::deserialize(&record.body).map_err(|e| ReduceError::of(record, e))?;
+            self.add(account);
+        }
+        Ok(())
+    }
 }
 
 impl Accounts {
-    /// Applies one journal row; rows of other kinds change nothing.
-    ///
-    /// # Errors
-    /// When a row of a known kind has another shape.
-    pub fn apply(&mut self, kind: &str, body: &Value) -> Result<(), ReduceError> {
-        if kind == kinds::ACCOUNT_CREATED {
-            let account =
-                Account::deserialize(body).map_err(|source| ReduceError { kind: kind.to_owned(), source })?;
-            // The first row of a name stands: a second one can only be a replay.
-            self.by_name.entry(account.name.clone()).or_insert(account);
-        }
-        Ok(())
+    /// Adds an account that is in the journal. The first of a name stands: a second one can only be a replay.
+    pub fn add(&mut self, account: Account) {
+        self.by_name.entry(account.name.clone()).or_insert(account);
     }
 
     /// The account of `name`.
@@ -90,9 +86,15 @@ pub fn check_name(name: &str) -> Result<(), String> {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, reason = "tests")]
-    use serde_json::json;
+    use fengsui_config::clock::UtcMicros;
+    use serde_json::{Value, json};
 
     use super::*;
+
+    fn record(kind: &str, body: Value) -> JournalRecord {
+        let (at, kind) = (UtcMicros(0), kind.to_owned());
+        JournalRecord { node: "n".into(), epoch: 1, seq: 1, at, kind, body, previous: [0; 32], hash: [0; 32] }
+    }
 
     fn row(name: &str, password: &str) -> Value {
         json!({"name": name, "roles": ["administrator"], "password": password})
@@ -102,24 +104,26 @@ mod tests {
     fn state_is_the_reduction_of_the_journal() {
         let mut accounts = Accounts::default();
         assert!(!accounts.has_administrator());
-        accounts.apply("login", &json!({"by": "li"})).unwrap();
-        accounts.apply(kinds::ACCOUNT_CREATED, &row("li", "one")).unwrap();
+        accounts.apply(&record("session.opened", json!({"by": "li"}))).unwrap();
+        accounts.apply(&record(kinds::ACCOUNT_CREATED, row("li", "one"))).unwrap();
         assert!(accounts.has_administrator());
+        accounts.apply(&record("account_created", row("wang", "three"))).unwrap();
         assert_eq!(accounts.get("li").unwrap().password, "one");
+        assert_eq!(accounts.get("wang").unwrap().password, "three", "the name that the kind once had");
     }
 
     #[test]
     fn a_second_row_of_one_name_does_not_replace_the_password() {
         let mut accounts = Accounts::default();
-        accounts.apply(kinds::ACCOUNT_CREATED, &row("li", "one")).unwrap();
-        accounts.apply(kinds::ACCOUNT_CREATED, &row("li", "two")).unwrap();
+        accounts.apply(&record(kinds::ACCOUNT_CREATED, row("li", "one"))).unwrap();
+        accounts.apply(&record(kinds::ACCOUNT_CREATED, row("li", "two"))).unwrap();
         assert_eq!(accounts.get("li").unwrap().password, "one");
     }
 
     #[test]
     fn a_malformed_row_is_an_error_and_not_an_account() {
         let mut accounts = Accounts::default();
-        assert!(accounts.apply(kinds::ACCOUNT_CREATED, &json!({"name": 3})).is_err());
+        assert!(accounts.apply(&record(kinds::ACCOUNT_CREATED, json!({"name": 3}))).is_err());
         assert_eq!(accounts, Accounts::default());
     }
 

@@ -99,7 +99,7 @@ impl Viewing {
             "from_us": first, "to_us": last, "how": how,
         });
         self.register
-            .append(kinds::FOOTAGE_VIEWED, body)
+            .append(kinds::VIEWING_FOOTAGE, body)
             .await
             .map_err(|e| ApiError::internal("write the register of viewings", &e))?;
         self.note(place, first, last);
@@ -140,7 +140,7 @@ impl Viewing {
             "camera": access.key().camera, "stream": access.key().stream,
         });
         self.register
-            .append(kinds::LIVE_VIEWED, body)
+            .append(kinds::VIEWING_LIVE, body)
             .await
             .map_err(|e| ApiError::internal("write the register of viewings", &e))?;
         let mut memory = self.memory.lock();

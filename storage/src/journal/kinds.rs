@@ -1,0 +1,166 @@
+//! Every kind of journal record, in one place.
+//!
+//! A kind is `area.verb`. The version of a body stands in its field `v`; a body without one is of version 1. Kinds that
+//! are not in this table, and bodies newer than the table, are kept and passed over: an older program can start on the
+//! journal of a newer one and loses nothing of it.
+
+use serde_json::Value;
+
+/// What becomes of records when their term is over (`journal.keep_days`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Keep {
+    /// State is made of them: carried over into the checkpoint, for ever.
+    State,
+    /// They say what happened: dropped with their file.
+    Term,
+}
+
+/// One kind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct KindInfo {
+    /// Its name.
+    pub name: &'static str,
+    /// Newest version of its body that this program understands.
+    pub version: u64,
+    /// What becomes of it when its term is over.
+    pub keep: Keep,
+    /// Names it once had; records are read under both.
+    pub formerly: &'static [&'static str],
+    /// What the body holds.
+    pub about: &'static str,
+}
+
+macro_rules! kinds {
+    ($($(#[$doc:meta])* $constant:ident = $name:literal, $version:literal, $keep:ident, [$($old:literal),*], $about:literal;)*) => {
+        $(#[doc = concat!($about, " (`", $name, "`).")] pub const $constant: &str = $name;)*
+        /// The table.
+        pub const KINDS: &[KindInfo] = &[$(KindInfo {
+            name: $name, version: $version, keep: Keep::$keep, formerly: &[$($old),*], about: $about,
+        }),*];
+    };
+}
+
+kinds! {
+    JOURNAL_OPENED = "journal.opened", 1, Term, [], "The journal was opened: `{found, key?}`";
+    JOURNAL_DROPPED = "journal.dropped", 1, Term, [], "Files whose term is over were dropped: `{through_seq, hash, checkpoint, files}`";
+    JOURNAL_RESTORED = "journal.restored", 1, State, [], "The journal came from a backup: `{node, cut_seq, cut_hash, made_us}`";
+    JOURNAL_VIEWED = "journal.viewed", 1, Term, [], "Somebody read the journal: `{by, address, filter}`";
+    NODE_STARTED = "node.started", 1, Term, ["node_started"], "The node started: `{version}`";
+    NODE_STOPPED = "node.stopped", 1, Term, ["node_stopped"], "The node stopped in good order: `{}`";
+    CONFIG_IN_USE = "config.in_use", 1, Term, [], "The configuration of a start: `{files, changes, unlisted, compared}`";
+    CONFIG_RELOADED = "config.reloaded", 1, Term, ["config_reloaded"], "The configuration was read again: `{by, added, changed, removed, files, changes, unlisted}`";
+    CONFIG_REFUSED = "config.refused", 1, Term, ["config_refused"], "A new configuration was refused: `{by, refusals, files}`";
+    ACCOUNT_CREATED = "account.created", 1, State, ["account_created"], "An account was made: `{name, roles, password}`, the last as an argon2id PHC text";
+    SESSION_OPENED = "session.opened", 1, Term, ["login"], "Somebody logged in: `{by, address}`";
+    SESSION_REFUSED = "session.refused", 1, Term, ["login_refused"], "A log-in was refused: `{name, address, why}`";
+    SESSION_CLOSED = "session.closed", 1, Term, ["logout"], "Somebody logged out: `{by, address}`";
+    VIEWING_FOOTAGE = "viewing.footage", 1, Term, ["footage_viewed"], "Stored pictures were shown: `{by, address, camera, stream, from_us, to_us, how}`";
+    VIEWING_LIVE = "viewing.live", 1, Term, ["live_viewed"], "Live pictures were shown: `{by, address, camera, stream}`";
+    TICKET_ISSUED = "ticket.issued", 1, Term, ["ticket_issued"], "A media ticket was given: `{by, address, camera, stream, from_us, to_us, expires_us}`";
+    STORAGE_VOLUME_STATE = "storage.volume_state", 1, Term, [], "A volume changed its state: `{volume, from, to, detail?}`";
+    BACKUP_MADE = "backup.made", 1, Term, [], "A backup was made: `{cut_seq, cut_hash, keys}`";
+}
+
+/// The entry of a kind, by its name or one that it once had.
+#[must_use]
+pub fn find(kind: &str) -> Option<&'static KindInfo> {
+    KINDS.iter().find(|k| k.name == kind || k.formerly.contains(&kind))
+}
+
+/// The name under which a kind is known now; unknown kinds are their own name.
+#[must_use]
+pub fn current(kind: &str) -> &str {
+    find(kind).map_or(kind, |k| k.name)
+}
+
+/// Whether `kind` with this body is `wanted`, under any of its names, in a version that this program understands.
+#[must_use]
+pub fn is(kind: &str, body: &Value, wanted: &str) -> bool {
+    find(kind).is_some_and(|k| k.name == wanted && version(body) <= k.version)
+}
+
+/// The version of a body.
+#[must_use]
+pub fn version(body: &Value) -> u64 {
+    body.get("v").and_then(Value::as_u64).unwrap_or(1)
+}
+
+/// What becomes of a record when its term is over. What this program does not understand may be state: it is kept.
+#[must_use]
+pub fn keep(kind: &str, body: &Value) -> Keep {
+    match find(kind) {
+        Some(info) if version(body) <= info.version => info.keep,
+        _ => Keep::State,
+    }
+}
+
+/// Parts of a field's name whose value nobody needs to see outside the journal.
+const HIDDEN: [&str; 5] = ["password", "passphrase", "secret", "token", "credential"];
+
+/// A body for people's eyes and for export: whatever is or could be a secret is replaced by `***`, hashes of passwords
+/// included.
+#[must_use]
+pub fn shown(body: &Value) -> Value {
+    match body {
+        Value::Object(fields) => {
+            let fields = fields.iter().map(|(name, value)| {
+                let small = name.to_ascii_lowercase();
+                let hide = HIDDEN.iter().any(|word| small.contains(word)) && !value.is_boolean();
+                (name.clone(), if hide { Value::from("***") } else { shown(value) })
+            });
+            Value::Object(fields.collect())
+        }
+        Value::Array(items) => Value::Array(items.iter().map(shown).collect()),
+        other => other.clone(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+    use std::collections::BTreeSet;
+
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn every_kind_has_one_name_and_a_good_one() {
+        let mut seen = BTreeSet::new();
+        for kind in KINDS {
+            let (area, verb) = kind.name.split_once('.').unwrap();
+            let word = |w: &str| !w.is_empty() && w.chars().all(|c| c.is_ascii_lowercase() || c == '_');
+            assert!(word(area) && word(verb), "{}", kind.name);
+            assert!(!kind.about.is_empty() && kind.version > 0);
+            for name in kind.formerly.iter().chain([&kind.name]) {
+                assert!(seen.insert(*name), "{name} stands twice");
+            }
+        }
+    }
+
+    #[test]
+    fn old_names_are_read_and_newer_bodies_passed_over() {
+        assert!(is("account_created", &json!({}), ACCOUNT_CREATED));
+        assert!(is("account.created", &json!({"v": 1}), ACCOUNT_CREATED));
+        assert!(!is("account.created", &json!({"v": 2}), ACCOUNT_CREATED));
+        assert!(!is("session.opened", &json!({}), ACCOUNT_CREATED));
+        assert_eq!(current("login"), SESSION_OPENED);
+        assert_eq!(current("weather.changed"), "weather.changed");
+    }
+
+    #[test]
+    fn what_is_not_understood_is_kept_for_ever() {
+        assert_eq!(keep("weather.changed", &json!({})), Keep::State);
+        assert_eq!(keep(SESSION_OPENED, &json!({"v": 2})), Keep::State);
+        assert_eq!(keep(SESSION_OPENED, &json!({})), Keep::Term);
+        assert_eq!(keep(ACCOUNT_CREATED, &json!({})), Keep::State);
+    }
+
+    #[test]
+    fn nothing_secret_is_shown() {
+        let body = json!({"name": "li", "password": "$argon2id$x", "more": [{"SetupToken": "t", "has_password": true}]});
+        let expected =
+            json!({"name": "li", "password": "***", "more": [{"SetupToken": "***", "has_password": true}]});
+        assert_eq!(shown(&body), expected);
+    }
+}
