@@ -139,3 +139,26 @@ pub const GOPS_PER_LISTING_MAX: usize = 5000;
 pub const FSCK_PROBLEMS_MAX: usize = 10_000;
 /// Longer side of a still picture in pixels.
 pub const STILL_SIDE_MAX: u32 = 1920;
+/// Damaged places of footage that are listed; a disk that is dying has more, and then all of it is suspect.
+pub const DAMAGED_PLACES_MAX: usize = 100_000;
+/// Bytes a second at which stored footage is checked in the background; overridden by the configuration. Reads a
+/// sub-centre's month within a month and a half, for a hundredth of a core.
+pub const SCRUB_RATE_DEFAULT: u64 = 16 << 20;
+/// Bounds of that rate in MiB a second; 0 turns it off.
+pub const SCRUB_MIB_PER_SECOND: (u64, u64) = (0, 4096);
+/// Pause between two looks of the scrubber.
+pub const SCRUB_INTERVAL: Duration = Duration::from_millis(250);
+/// Shortest time from the end of one pass through all footage to the start of the next.
+pub const SCRUB_PASS_MIN: Duration = Duration::from_secs(3600);
+/// How often the scrubber keeps its place; what it finds is kept at once.
+pub const SCRUB_SAVE_INTERVAL: Duration = Duration::from_secs(30);
+/// Bytes of the file in which the scrubber keeps its place and what it found.
+pub const SCRUB_STATE_BYTES_MAX: u64 = 256 << 20;
+/// Segments that readers stumbled over and that wait for the scrubber.
+pub const SCRUB_SUSPECTS_MAX: usize = 1024;
+/// Requests to read certain footage, waiting or done, that are kept.
+pub const SCRUB_REQUESTS_MAX: usize = 64;
+/// Findings put into the journal in one step.
+pub const SCRUB_REPORTS_AT_ONCE_MAX: usize = 256;
+/// How far recording may be behind before the scrubber lets it go first.
+pub const SCRUB_LAG_MAX: Duration = Duration::from_secs(5);

@@ -156,6 +156,29 @@ pub fn timeline(
     out
 }
 
+/// Cuts what is lost out of the footage of a timeline. However short: a loss is no seam. `lost` must come from
+/// [`merge`].
+#[must_use]
+pub fn cut_out(spans: Vec<Span>, lost: &[Interval]) -> Vec<Span> {
+    let mut out: Vec<Span> = Vec::with_capacity(spans.len() + 2 * lost.len());
+    for span in spans {
+        if !matches!(span.kind, SpanKind::Footage { .. }) {
+            out.push(span);
+            continue;
+        }
+        let whole = span.interval();
+        let first = lost.partition_point(|l| l.to <= whole.from);
+        let within = lost.iter().skip(first).take_while(|l| l.from < whole.to);
+        let gaps = within.map(|l| l.within(&whole)).filter(|l| !l.is_empty());
+        let damaged = SpanKind::Gap(GapReason::Damaged);
+        out.extend(gaps.map(|l| Span { from: l.from, to: l.to, kind: damaged }));
+        let left = subtract(&[whole], lost);
+        out.extend(left.into_iter().map(|l| Span { from: l.from, to: l.to, kind: span.kind }));
+    }
+    out.sort_unstable();
+    out
+}
+
 /// Footage without overlaps and seams; what is closed wins over what is open.
 fn footage_spans(footage: &[(Interval, bool)], seam_us: i64) -> Vec<Span> {
     let of =

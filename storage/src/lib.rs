@@ -2,6 +2,7 @@
 
 pub mod board;
 pub mod catalogue;
+pub mod damage;
 pub mod error;
 pub mod frame;
 pub mod fs;
@@ -13,5 +14,6 @@ pub mod journal;
 pub mod picture;
 pub mod playback;
 pub mod recorder;
+pub mod scrub;
 pub mod segment;
 pub mod volume;

@@ -27,6 +27,7 @@ use fengsui_config::limits;
 use parking_lot::{Mutex, RwLock};
 use serde::Serialize;
 
+use crate::damage::Damages;
 use crate::error::StoreError;
 use crate::frame::GapReason;
 use crate::fs::Fs;
@@ -125,6 +126,8 @@ pub struct Catalogue {
     opening: Opening,
     /// Last sign of life of the run before.
     alive_before: Option<UtcMicros>,
+    /// What of the footage is known to be damaged.
+    damages: Damages,
 }
 
 impl std::fmt::Debug for Catalogue {
@@ -142,8 +145,9 @@ impl Catalogue {
         let (index, file, opening) = store::open(&fs, dir, clock.utc())?;
         let alive_before = index.alive;
         let inner = RwLock::new(Inner { index, unwritten: Vec::new() });
-        let catalogue =
-            Self { fs, clock, dir: dir.to_path_buf(), inner, file: Mutex::new(file), opening, alive_before };
+        let (dir, file) = (dir.to_path_buf(), Mutex::new(file));
+        let damages = Damages::default();
+        let catalogue = Self { fs, clock, dir, inner, file, opening, alive_before, damages };
         catalogue.settle_open_gaps();
         Ok(Arc::new(catalogue))
     }
@@ -158,6 +162,12 @@ impl Catalogue {
     #[must_use]
     pub fn dir(&self) -> &Path {
         &self.dir
+    }
+
+    /// What of the footage is known to be damaged. Timelines show it as gaps.
+    #[must_use]
+    pub fn damages(&self) -> &Damages {
+        &self.damages
     }
 
     /// When the run before was last known to live.
@@ -293,6 +303,7 @@ impl Catalogue {
 
     /// A closed segment is no longer stored. Its time becomes a gap with this reason.
     pub fn removed(&self, row: &SegmentRow, reason: GapReason) {
+        self.damages.forget(row);
         let mut inner = self.inner.write();
         let stream = inner.stream(row.key);
         inner.record(Record::Removed { stream, number: narrow(row.number), start_ms: row.start_ms });

@@ -8,7 +8,7 @@ use super::index::{Index, Open, StreamRows};
 use super::log::Packed;
 use super::{Catalogue, Span, seam_us};
 use crate::frame::GapReason;
-use crate::gaps::{Interval, timeline};
+use crate::gaps::{Interval, cut_out, merge, subtract, timeline};
 use crate::segment::{SegmentFlags, SegmentRow};
 
 /// What is stored of a stream in all.
@@ -52,7 +52,49 @@ impl Catalogue {
             gaps.push((Interval::new(since, now), reason));
         }
         gaps.extend(unread(rows, self.alive_before).map(|i| (i, GapReason::CrashTail)));
-        timeline(Interval::new(from, to), &footage, &gaps, seam_us())
+        let spans = timeline(Interval::new(from, to), &footage, &gaps, seam_us());
+        let lost = self.lost(key, rows, from, to);
+        if lost.is_empty() { spans } else { cut_out(spans, &lost) }
+    }
+
+    /// Time of which the footage is damaged, and of which no other segment has footage.
+    fn lost(&self, key: StreamKey, rows: &StreamRows, from: UtcMicros, to: UtcMicros) -> Vec<Interval> {
+        let mut lost = Vec::new();
+        for (number, interval) in self.damages.lost(key, from, to) {
+            let (from_ms, to_ms) = (interval.from.millis() - 1, interval.to.millis() + 1);
+            let others = rows.overlapping(from_ms, to_ms).iter().filter(|r| u64::from(r.number) != number);
+            let others = others.map(|r| Interval::new(micros(r.start_ms), micros(r.end_ms()))).collect();
+            lost.extend(subtract(&[interval], &merge(others, 0)));
+        }
+        merge(lost, 0)
+    }
+
+    /// The closed segment that follows `after` when all segments of all streams stand in order of start, stream and
+    /// number; the first without `after`; with `only`, of one stream alone. For whoever goes through all of them while
+    /// they change.
+    #[must_use]
+    pub fn next_closed(
+        &self,
+        after: Option<(i64, StreamKey, u64)>,
+        only: Option<StreamKey>,
+    ) -> Option<SegmentRow> {
+        let inner = self.inner.read();
+        let index = &inner.index;
+        let mut best: Option<(i64, StreamKey, u64)> = None;
+        let mut found = None;
+        let streams = index.keys.iter().zip(&index.streams);
+        for (key, rows) in streams.filter(|(key, _)| only.is_none_or(|o| o == **key)) {
+            let place = |r: &Packed| (r.start_ms, *key, u64::from(r.number));
+            let at = after.map_or(0, |after| rows.closed.partition_point(|r| place(r) <= after));
+            let Some(row) = rows.closed.get(at) else { continue };
+            if best.is_none_or(|b| place(row) < b)
+                && let Some(full) = closed_row(index, *key, row)
+            {
+                best = Some(place(row));
+                found = Some(full);
+            }
+        }
+        found
     }
 
     /// Segments that hold any of `from <= t <= to`, in order of start; open ones with what is stored so far.

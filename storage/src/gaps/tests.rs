@@ -98,3 +98,28 @@ fn a_seam_between_two_segments_is_no_hole() {
     assert_eq!(timeline(window, &footage, &[], 0).len(), 2);
     assert_eq!(timeline(window, &footage, &[], 0).first().map(|s| s.to.0), Some(300_000_000));
 }
+
+#[test]
+fn what_is_lost_is_cut_out_of_footage_however_short_and_gaps_stay() {
+    let span = |from, to, kind| Span { from: UtcMicros(from), to: UtcMicros(to), kind };
+    let footage = SpanKind::Footage { open: false };
+    let offline = SpanKind::Gap(GapReason::CameraOffline);
+    let damaged = SpanKind::Gap(GapReason::Damaged);
+    let spans = vec![span(0, 100, footage), span(100, 200, offline), span(200, 300, footage)];
+    let lost: Vec<_> = [(10, 11), (90, 210), (299, 400)]
+        .iter()
+        .map(|(a, b)| Interval::new(UtcMicros(*a), UtcMicros(*b)))
+        .collect();
+    let expected = vec![
+        span(0, 10, footage),
+        span(10, 11, damaged),
+        span(11, 90, footage),
+        span(90, 100, damaged),
+        span(100, 200, offline),
+        span(200, 210, damaged),
+        span(210, 299, footage),
+        span(299, 300, damaged),
+    ];
+    assert_eq!(cut_out(spans.clone(), &lost), expected);
+    assert_eq!(cut_out(spans.clone(), &[]), spans);
+}

@@ -17,6 +17,8 @@ use parking_lot::Mutex;
 use crate::catalogue::Catalogue;
 use crate::error::StoreError;
 use crate::fs::Fs;
+use crate::gaps::Interval;
+use crate::scrub::Suspects;
 use crate::segment::mux::{self, Audience};
 use crate::segment::{FragmentEntry, SegmentName, SegmentReader, SegmentRow};
 
@@ -26,11 +28,19 @@ use readers::{Readers, SharedReader};
 pub trait SegmentIndex: Send + Sync {
     /// Segments of a stream that overlap `[from, to)`, by start; open ones with what is committed so far.
     fn segments(&self, key: StreamKey, from: UtcMicros, to: UtcMicros) -> Vec<SegmentRow>;
+
+    /// Footage of a stream that is known to be damaged, and the number of the segment that it is of.
+    fn lost(&self, _key: StreamKey, _from: UtcMicros, _to: UtcMicros) -> Vec<(u64, Interval)> {
+        Vec::new()
+    }
 }
 
 impl SegmentIndex for Catalogue {
     fn segments(&self, key: StreamKey, from: UtcMicros, to: UtcMicros) -> Vec<SegmentRow> {
         Self::segments(self, key, from, to)
+    }
+    fn lost(&self, key: StreamKey, from: UtcMicros, to: UtcMicros) -> Vec<(u64, Interval)> {
+        self.damages().lost(key, from, to)
     }
 }
 
@@ -90,24 +100,39 @@ pub struct FootageFile {
     /// Bytes that may be read.
     pub len: u64,
     reader: SharedReader,
+    suspects: Arc<Suspects>,
+    key: StreamKey,
+    number: u64,
 }
 
 impl FootageFile {
-    /// Reads `length` bytes from `offset` (fewer at the end). The bytes are those of the file; players that ask for
-    /// ranges get no group check.
+    /// Up to `length` bytes from `offset` on; empty at the end. What is served was checked: the parts of the file that
+    /// the range touches are read whole, and a range that touches one that does not hold fails there.
     pub fn read(&self, offset: u64, length: usize) -> Result<Bytes, StoreError> {
         let left = usize::try_from(self.len.saturating_sub(offset)).unwrap_or(usize::MAX);
-        let mut room = vec![0; length.min(left)];
-        let mut done = 0;
+        let length = length.min(left);
         let reader = self.reader.read();
-        while let Some(rest) = room.get_mut(done..).filter(|r| !r.is_empty()) {
-            match reader.read_raw(offset + done as u64, rest)? {
-                0 => break,
-                n => done += n,
+        let first = reader.read_checked(offset, length).inspect_err(|e| {
+            if matches!(e, StoreError::Damaged { .. }) {
+                self.suspects.push(self.key, self.number);
+            }
+        })?;
+        if first.len() == length || first.is_empty() {
+            return Ok(first);
+        }
+        let mut out = bytes::BytesMut::with_capacity(length);
+        out.extend_from_slice(&first);
+        while out.len() < length {
+            let at = offset + out.len() as u64;
+            match reader.read_checked(at, length - out.len()) {
+                Ok(more) if more.is_empty() => break,
+                Ok(more) => out.extend_from_slice(&more),
+                // What came before it holds; the next read begins at the damage and says so.
+                Err(StoreError::Damaged { .. }) => break,
+                Err(e) => return Err(e),
             }
         }
-        room.truncate(done);
-        Ok(Bytes::from(room))
+        Ok(out.freeze())
     }
 }
 
@@ -117,6 +142,8 @@ pub struct Footage {
     index: Arc<dyn SegmentIndex>,
     volumes: Vec<(VolumeId, PathBuf)>,
     readers: Readers,
+    /// Segments that did not hold when they were read: the scrubber looks at them first.
+    suspects: Arc<Suspects>,
     /// Init segments for browsers by id, at most `limits::INIT_SEGMENTS_MAX`.
     inits: Mutex<BTreeMap<String, Bytes>>,
 }
@@ -153,7 +180,27 @@ impl Footage {
     /// Footage on `volumes`, found through `index`.
     #[must_use]
     pub fn new(fs: Arc<dyn Fs>, index: Arc<dyn SegmentIndex>, volumes: Vec<(VolumeId, PathBuf)>) -> Self {
-        Self { fs, index, volumes, readers: Readers::default(), inits: Mutex::default() }
+        let (readers, suspects) = (Readers::default(), Arc::default());
+        Self { fs, index, volumes, readers, suspects, inits: Mutex::default() }
+    }
+
+    /// Where segments are noted that did not hold when they were read.
+    #[must_use]
+    pub fn suspects(&self) -> Arc<Suspects> {
+        self.suspects.clone()
+    }
+
+    /// The file of a segment was replaced: it is opened anew.
+    pub fn forget(&self, row: &SegmentRow) {
+        self.readers.forget(row.key, row.number);
+    }
+
+    /// Passes a result on; a segment that does not hold goes to the suspects.
+    fn noting<T>(&self, row: &SegmentRow, result: Result<T, StoreError>) -> Result<T, StoreError> {
+        if let Err(StoreError::Damaged { .. }) = &result {
+            self.suspects.push(row.key, row.number);
+        }
+        result
     }
 
     /// The row of segment `number` that starts at `start_ms`.
@@ -199,7 +246,11 @@ impl Footage {
         let root = self.volumes.iter().find(|(id, _)| *id == row.volume).map(|(_, root)| root);
         let root = root.ok_or_else(|| StoreError::NotFound(format!("volume {}", row.volume)))?;
         let limit = (!row.closed).then_some(row.bytes);
-        let reader = SegmentReader::open(&*self.fs, &root.join(row.path()), limit)?;
+        let opened = SegmentReader::open(&*self.fs, &root.join(row.path()), limit);
+        let reader = self.noting(row, opened)?;
+        if reader.is_suspect() {
+            self.suspects.push(row.key, row.number);
+        }
         Ok(self.readers.put(row.key, row.number, row.closed, reader))
     }
 
@@ -224,6 +275,7 @@ impl Footage {
     /// read are left out and logged.
     pub fn gops(&self, key: StreamKey, from: UtcMicros, to: UtcMicros) -> Result<GopList, StoreError> {
         let mut list = GopList::default();
+        let lost = self.index.lost(key, from, to);
         for (row, reader) in self.readers(key, from, to) {
             let reader = reader.read();
             let Some(video) = &reader.info().video else { continue };
@@ -236,7 +288,8 @@ impl Footage {
             };
             let id = content_id(&init);
             let mut any = false;
-            for f in within(reader.fragments(), from, to).iter().filter(|f| f.frames > 0) {
+            let listed = within(reader.fragments(), from, to).iter().filter(|f| f.frames > 0);
+            for f in listed.filter(|f| !is_lost(&lost, &row, f)) {
                 if list.items.len() >= limits::GOPS_PER_LISTING_MAX {
                     break;
                 }
@@ -292,19 +345,22 @@ impl Footage {
     pub fn gop(&self, key: StreamKey, id: &str) -> Result<Bytes, StoreError> {
         let missing = || StoreError::NotFound(format!("group of pictures {id}"));
         let (start_ms, number, index) = parse_gop_id(id).ok_or_else(missing)?;
-        let (_, reader) = self.reader_at(key, start_ms, number)?;
+        let (row, reader) = self.reader_at(key, start_ms, number)?;
         let reader = reader.read();
         let entry = reader.fragments().get(index as usize).copied().ok_or_else(missing)?;
-        mux::browser_fragment(&reader.read_fragment(index)?, entry.utc, index.saturating_add(1))
+        let stored = self.noting(&row, reader.read_fragment(index))?;
+        mux::browser_fragment(&stored, entry.utc, index.saturating_add(1))
     }
 
     /// Segments and fragments for an HLS playlist, from a picture a decoder can start at. Segments that cannot be
     /// read are left out and logged.
     pub fn hls(&self, key: StreamKey, from: UtcMicros, to: UtcMicros) -> Result<Vec<HlsSegment>, StoreError> {
         let mut out = Vec::new();
+        let lost = self.index.lost(key, from, to);
         for (row, reader) in self.readers(key, from, to) {
             let reader = reader.read();
-            let fragments = within(reader.fragments(), from, to).to_vec();
+            let fragments = within(reader.fragments(), from, to).iter();
+            let fragments: Vec<_> = fragments.filter(|f| !is_lost(&lost, &row, f)).copied().collect();
             if fragments.is_empty() {
                 continue;
             }
@@ -320,18 +376,23 @@ impl Footage {
 
     /// The stored init segment (all tracks) of the segment `name`.
     pub fn raw_init(&self, key: StreamKey, name: &str) -> Result<Bytes, StoreError> {
-        self.named(key, name)?.1.read().init()
+        let (row, reader) = self.named(key, name)?;
+        let init = reader.read().init();
+        self.noting(&row, init)
     }
 
     /// Fragment `index` of the segment `name`, as stored.
     pub fn raw_fragment(&self, key: StreamKey, name: &str, index: u32) -> Result<Bytes, StoreError> {
-        self.named(key, name)?.1.read().read_fragment(index)
+        let (row, reader) = self.named(key, name)?;
+        let stored = reader.read().read_fragment(index);
+        self.noting(&row, stored)
     }
 
     /// Opens the segment `name` for range requests; of an open segment, what is committed so far.
     pub fn file(&self, key: StreamKey, name: &str) -> Result<FootageFile, StoreError> {
         let (row, reader) = self.named(key, name)?;
-        Ok(FootageFile { len: row.bytes, reader })
+        let suspects = self.suspects.clone();
+        Ok(FootageFile { len: row.bytes, reader, suspects, key, number: row.number })
     }
 
     /// The newest picture at or before `at` that stands alone, with the stream's parameters.
@@ -343,12 +404,13 @@ impl Footage {
         let missing = || StoreError::NotFound(format!("a picture of {key} at that time"));
         let from = UtcMicros(at.0.saturating_sub(STILL_SEARCH_US));
         let rows = self.readers(key, from, UtcMicros(at.0.saturating_add(1)));
-        for (_, reader) in rows.into_iter().rev() {
+        for (row, reader) in rows.into_iter().rev() {
             let reader = reader.read();
             let Some(video) = reader.info().video.clone() else { continue };
             let before = reader.fragments().iter().rev();
             for f in before.filter(|f| f.key_frames > 0 && f.utc <= at && f.utc_end > from) {
-                let units = reader.samples(f.index)?;
+                // A damaged picture is no reason not to show the one before it.
+                let Ok(units) = self.noting(&row, reader.samples(f.index)) else { continue };
                 let keys = units.into_iter().filter(|u| u.track == crate::frame::Track::Video && u.key);
                 if let Some(unit) = keys.filter(|u| u.utc <= at).max_by_key(|u| u.utc) {
                     return Ok((unit, video));
@@ -365,6 +427,11 @@ impl Footage {
         let jpeg = crate::picture::jpeg(&video, &unit.data, limits::STILL_SIDE_MAX)?;
         Ok((unit.utc, jpeg))
     }
+}
+
+/// Whether a fragment is part of what is lost of its segment.
+fn is_lost(lost: &[(u64, Interval)], row: &SegmentRow, f: &FragmentEntry) -> bool {
+    lost.iter().any(|(number, i)| *number == row.number && i.from <= f.utc && f.utc_end <= i.to)
 }
 
 /// The fragments that overlap `[from, to)`, and before them those back to one that starts with a key frame.

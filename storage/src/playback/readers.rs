@@ -62,6 +62,11 @@ impl Readers {
         reader
     }
 
+    /// Closes the reader of a segment: its file was replaced.
+    pub(super) fn forget(&self, key: StreamKey, number: u64) {
+        self.0.lock().held.remove(&(key, number));
+    }
+
     /// Readers held now.
     #[cfg(test)]
     pub(super) fn len(&self) -> usize {

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use super::boxes;
+use super::preamble;
 use super::scan::{self, Scan, Stop, Window};
 use super::{Hash, KeyId, Outcome, SegmentHead, recover};
 use crate::error::StoreError;
@@ -51,7 +52,7 @@ pub fn check(fs: &dyn Fs, path: &Path, full: bool) -> Result<FileCheck, StoreErr
         groups_hashed: 0,
     };
     let mut w = Window::new(&*file, path);
-    let Some(mut scan) = held(scan::preamble(&mut w))? else { return Ok(out) };
+    let Some((mut scan, _)) = held(preamble::open(&mut w))? else { return Ok(out) };
     out.key_id = Some(scan.header.key_id);
     let footer = held(scan::footer(&mut w, bytes))?.flatten();
     out.signed = footer.as_ref().is_some_and(|f| f.signed && Some(f.last.key_id) == out.key_id);

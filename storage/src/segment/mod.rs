@@ -11,11 +11,14 @@ mod group;
 mod key;
 pub mod mux;
 mod name;
+mod preamble;
 mod reader;
 mod records;
 mod recovery;
+mod region;
 mod scan;
 mod sps;
+mod survey;
 mod timeline;
 mod writer;
 
@@ -31,6 +34,7 @@ pub use key::{KeyId, NodeKey};
 pub use name::{SegmentFlags, SegmentName, SegmentRow, stream_dir};
 pub use reader::{FragmentEntry, SegmentReader};
 pub use recovery::{Finished, Outcome, Recovery, finish_torn, recover};
+pub use survey::{Damage, Part, Survey, Surveyor};
 pub use writer::{Abandoned, CloseError, ClosedSegment, Committed, SegmentWriter};
 
 /// Hash that links segments, groups and records: BLAKE3, 32 bytes.

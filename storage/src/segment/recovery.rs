@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use fengsui_config::clock::UtcMicros;
 
 use super::group::Builder;
+use super::preamble::{self, Trust};
 use super::scan::{self, Scan, Stop, Window};
 use super::writer::{Seal, rename_closed, row, seal};
 use super::{EndReason, Hash, NodeKey, SegmentFlags, SegmentHead, SegmentName, SegmentRow};
@@ -84,8 +85,8 @@ fn was_closed(path: &Path) -> bool {
 fn look(file: &dyn FsFile, path: &Path) -> Result<Look, StoreError> {
     let len = file.len().map_err(StoreError::io("measure segment", path))?;
     let mut w = Window::new(file, path);
-    let mut scan = match scan::preamble(&mut w) {
-        Ok(scan) => scan,
+    let (mut scan, trust) = match preamble::open(&mut w) {
+        Ok(opened) => opened,
         Err(Stop::Io(e)) => return Err(e),
         Err(Stop::Bad(..)) => {
             let outcome = judge(&mut w, path, 0, len)?;
@@ -102,7 +103,9 @@ fn look(file: &dyn FsFile, path: &Path) -> Result<Look, StoreError> {
         }
     };
     if let Some(footer) = ok(scan::footer(&mut w, len))?.flatten() {
-        let outcome = if footer.signed && footer.last.key_id == scan.header.key_id {
+        let outcome = if trust != Trust::Linked {
+            Outcome::Damaged { at: 0 }
+        } else if footer.signed && footer.last.key_id == scan.header.key_id {
             Outcome::Clean
         } else {
             Outcome::Damaged { at: footer.at }
@@ -113,7 +116,9 @@ fn look(file: &dyn FsFile, path: &Path) -> Result<Look, StoreError> {
         return Ok(Look { recovery, scan: Some(scan), len });
     }
     walk(file, path, &mut scan, &mut w, len)?;
-    let outcome = if scan.next == len && !was_closed(path) {
+    let outcome = if trust == Trust::Mended {
+        Outcome::Damaged { at: 0 }
+    } else if scan.next == len && !was_closed(path) {
         Outcome::Clean
     } else {
         judge(&mut w, path, scan.next, len)?

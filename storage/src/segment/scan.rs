@@ -24,8 +24,10 @@ pub(super) enum Stop {
 pub(super) struct Scan {
     pub(super) head: SegmentHead,
     pub(super) header: Header,
-    /// Bytes of `ftyp` and `moov`.
-    pub(super) init_len: usize,
+    /// The checked bytes of `ftyp` and `moov`.
+    pub(super) init: bytes::Bytes,
+    /// The checked bytes of the whole preamble.
+    pub(super) preamble: bytes::Bytes,
     /// End of the last group that holds.
     pub(super) next: u64,
     pub(super) chain: Hash,
@@ -48,6 +50,11 @@ pub(super) struct Window<'a> {
 impl<'a> Window<'a> {
     pub(super) fn new(file: &'a dyn FsFile, path: &'a Path) -> Self {
         Self { file, path, at: 0, bytes: Vec::new() }
+    }
+
+    /// Lets the next reads at `at` see these bytes instead of the file's.
+    pub(super) fn hold(&mut self, at: u64, bytes: Vec<u8>) {
+        (self.at, self.bytes) = (at, bytes);
     }
 
     /// Up to `len` bytes at `at`; fewer at the end of the file.
@@ -105,10 +112,12 @@ pub(super) fn preamble(w: &mut Window<'_>) -> Result<Scan, Stop> {
         return Err(Stop::Bad(at, "preamble is not complete"));
     }
     let chain = *blake3::hash(bytes).as_bytes();
+    let preamble = bytes::Bytes::copy_from_slice(bytes);
     Ok(Scan {
         head,
         header,
-        init_len,
+        init: preamble.slice(..init_len),
+        preamble,
         next: whole as u64,
         chain,
         synced: 0,
@@ -119,7 +128,7 @@ pub(super) fn preamble(w: &mut Window<'_>) -> Result<Scan, Stop> {
 }
 
 /// Whether `bytes` from `at` on are nothing, or one `free` box of zeros.
-fn is_padding(bytes: &[u8], at: usize) -> bool {
+pub(super) fn is_padding(bytes: &[u8], at: usize) -> bool {
     let rest = bytes.get(at..).unwrap_or_default();
     let zeros = |b: &[u8]| b.iter().all(|b| *b == 0);
     rest.is_empty()
@@ -139,7 +148,7 @@ fn record_at(w: &mut Window<'_>, at: u64, kind: [u8; 16]) -> Result<Vec<u8>, Sto
 }
 
 /// Finds the commit record of the group that starts at `offset` by walking its boxes.
-fn find_commit(w: &mut Window<'_>, offset: u64, limit: u64) -> Result<Vec<u8>, Stop> {
+pub(super) fn find_commit(w: &mut Window<'_>, offset: u64, limit: u64) -> Result<Vec<u8>, Stop> {
     let mut at = offset;
     loop {
         if at.saturating_add(8) > limit {
@@ -160,7 +169,7 @@ fn find_commit(w: &mut Window<'_>, offset: u64, limit: u64) -> Result<Vec<u8>, S
 }
 
 /// Whether a commit's own figures fit together.
-fn sound(c: &Commit, record_len: usize) -> bool {
+pub(super) fn sound(c: &Commit, record_len: usize) -> bool {
     let Some(end) = c.offset.checked_add(c.media) else { return false };
     let mut at = c.offset;
     let contiguous = c.fragments.iter().all(|f| {
@@ -233,7 +242,9 @@ pub(super) fn hash_holds(
     room: &mut Vec<u8>,
 ) -> Result<bool, StoreError> {
     let Ok(len) = usize::try_from(g.media) else { return Ok(false) };
-    if g.media > limits::SEGMENT_BYTES_MAX * 2 {
+    // No memory for what the file cannot hold.
+    let end = g.offset.saturating_add(g.media);
+    if end > file.len().map_err(StoreError::io("measure segment", path))? {
         return Ok(false);
     }
     room.resize(len, 0);
@@ -276,6 +287,8 @@ pub(super) struct Footer {
     pub(super) signed: bool,
     /// File offset of the final record.
     pub(super) at: u64,
+    /// Hash of all bytes from the footer's offset to the end of the file.
+    pub(super) hash: Hash,
     /// The final record and what follows it.
     tail: Vec<u8>,
 }
@@ -317,6 +330,9 @@ pub(super) fn footer(w: &mut Window<'_>, len: u64) -> Result<Option<Footer>, Sto
     if tail.get(records::FINAL_BYTES..) != Some(super::group::mfra(&fragments).as_slice()) {
         return Ok(None);
     }
+    let mut hash = blake3::Hasher::new();
+    hash.update(bytes).update(&tail);
+    let hash = *hash.finalize().as_bytes();
     let signed = last.key_id.verifies(&records::signed(&last.chain), &last.signature);
-    Ok(Some(Footer { last, groups, fragments, signed, at, tail }))
+    Ok(Some(Footer { last, groups, fragments, signed, at, hash, tail }))
 }

@@ -106,7 +106,10 @@ fn a_crash_of_any_seed_leaves_a_file_that_recovers_to_a_prefix() {
             let again = recover(&fs, &name).unwrap();
             assert_eq!((again.outcome, again.closed), (Outcome::Clean, true), "seed {seed}");
             let reader = SegmentReader::open(&fs, &name, None).unwrap();
-            assert_eq!(reader.verify().unwrap().1, Outcome::Clean, "seed {seed}");
+            assert!(
+                (0..reader.fragments().len() as u32).all(|i| reader.read_fragment(i).is_ok()),
+                "seed {seed}"
+            );
         }
     }
 }
