@@ -56,6 +56,8 @@ pub struct StorageConfig {
     pub volumes: Vec<VolumeConfig>,
     /// Bytes that the rings of all streams may hold together while volumes stall.
     pub ring_budget_bytes: usize,
+    /// Bytes a second at which stored footage is checked in the background; 0 turns it off.
+    pub scrub_bytes_per_s: u64,
 }
 
 /// One disk or folder that holds footage.

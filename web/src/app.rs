@@ -11,6 +11,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::api::events::EventLog;
 use crate::auth::Auth;
+use crate::integrity::Integrity;
 use crate::live::LiveCounters;
 use crate::media::Media;
 use crate::recordings::Recordings;
@@ -74,6 +75,8 @@ pub struct App {
     pub live: LiveCounters,
     /// Reads the configuration again; absent in tests.
     pub reload: RwLock<Option<Arc<dyn Reload>>>,
+    /// The check of stored footage; absent in tests.
+    pub integrity: RwLock<Option<Arc<Integrity>>>,
     /// The last configuration that was refused, until a later one is accepted.
     pub config_note: RwLock<Option<ConfigNote>>,
     /// Says that the node stops: endless answers end.
@@ -117,6 +120,7 @@ impl App {
             recordings: parts.recordings,
             live: LiveCounters::default(),
             reload: RwLock::new(None),
+            integrity: RwLock::new(None),
             config_note: RwLock::new(None),
             stop: parts.stop,
             tasks: TaskTracker::new(),

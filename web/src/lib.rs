@@ -7,6 +7,7 @@ pub mod app;
 pub mod auth;
 pub mod cli;
 pub mod http;
+pub mod integrity;
 pub mod live;
 pub mod lock;
 pub mod logs;

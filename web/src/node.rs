@@ -20,10 +20,12 @@ use fengsui_storage::catalogue::{Catalogue, SpanKind};
 use fengsui_storage::error::StoreError;
 use fengsui_storage::frame::GapReason;
 use fengsui_storage::fs::{Fs, RealFs};
+use fengsui_storage::gaps::Interval;
 use fengsui_storage::hub::Hub;
 use fengsui_storage::journal::Journal;
 use fengsui_storage::playback::{Footage, SegmentIndex};
 use fengsui_storage::recorder::{Recorder, RecorderOptions};
+use fengsui_storage::scrub::{ScrubOptions, Scrubber};
 use fengsui_storage::segment::{NodeKey, SegmentRow};
 use fengsui_storage::volume::VolumeState as StoredState;
 use futures::future::BoxFuture;
@@ -41,6 +43,7 @@ use crate::auth::random::NoRandom;
 use crate::auth::register::{Register, RegisterError, kinds};
 use crate::http::accept::{self, Door};
 use crate::http::tls::{self, Identity, TlsError};
+use crate::integrity::{Beside, Integrity, JournalReporter};
 use crate::lock::{DataLock, LockError};
 use crate::media::{FootageIndex, Media, Span, Stretch};
 use crate::paths;
@@ -133,6 +136,7 @@ impl Node {
         let catalogue = Catalogue::open(fs.clone(), &paths::catalogue(&data), clock.clone())?;
         let hub = Hub::new(clock.clone(), config.storage.ring_budget_bytes);
         let board = Arc::new(Board::default());
+        let key_id = node_key.id();
         let recorder = Arc::new(Recorder::start(RecorderOptions {
             fs: fs.clone(),
             clock: clock.clone(),
@@ -148,7 +152,22 @@ impl Node {
         let cameras = Arc::new(Cameras { fleet: Mutex::new(Some(fleet)), recorder: recorder.clone() });
         let index = Arc::new(CatalogueIndex(catalogue.clone()));
         let volumes = config.storage.volumes.iter().map(|v| (v.id.clone(), v.path.clone())).collect();
-        let footage = Arc::new(Footage::new(fs, index.clone(), volumes));
+        let footage = Arc::new(Footage::new(fs.clone(), index.clone(), volumes));
+        let beside =
+            Beside { recorder: recorder.clone(), footage: Arc::downgrade(&footage), clock: clock.clone() };
+        let scrubber = Scrubber::start(ScrubOptions {
+            fs,
+            clock: clock.clone(),
+            catalogue: catalogue.clone(),
+            volumes: config.storage.volumes.iter().map(|v| (v.id.clone(), v.path.clone())).collect(),
+            dir: paths::integrity(&data),
+            rate: config.storage.scrub_bytes_per_s,
+            key: Some(key_id),
+            reporter: Arc::new(JournalReporter(journal.clone())),
+            surroundings: Arc::new(beside),
+            replicas: Vec::new(),
+            suspects: footage.suspects(),
+        })?;
         let register: Arc<dyn Register> = Arc::new(JournalRegister(journal.clone()));
         let auth = Auth::new(accounts, register.clone(), &clock)?;
         let started = clock.utc();
@@ -165,6 +184,7 @@ impl Node {
         if let Err(error) = register.append(kinds::NODE_STARTED, json!({"version": app.node.version})).await {
             tracing::error!(%error, "cannot write the start to the journal");
         }
+        *app.integrity.write() = Some(Arc::new(Integrity { scrubber, catalogue: catalogue.clone() }));
         cameras.apply(&config.topology);
         let reloader = Arc::new(Reloader::new(path, config, app.clone(), cameras.clone()));
         *app.reload.write() = Some(reloader.clone());
@@ -206,7 +226,13 @@ impl Node {
             tracing::warn!("some camera sessions did not end in time; leaving them");
         }
         let recorder = self.cameras.recorder.clone();
-        let closing = tokio::task::spawn_blocking(move || recorder.stop());
+        let integrity = self.app.integrity.write().take();
+        let closing = tokio::task::spawn_blocking(move || {
+            if let Some(integrity) = integrity {
+                integrity.scrubber.stop();
+            }
+            recorder.stop();
+        });
         if tokio::time::timeout(RECORDER_STOP_MAX, closing).await.is_err() {
             tracing::error!(
                 "a volume did not close its segments in time; they are recovered at the next start"
@@ -285,6 +311,9 @@ struct CatalogueIndex(Arc<Catalogue>);
 impl SegmentIndex for CatalogueIndex {
     fn segments(&self, key: StreamKey, from: UtcMicros, to: UtcMicros) -> Vec<SegmentRow> {
         self.0.segments(key, from, to)
+    }
+    fn lost(&self, key: StreamKey, from: UtcMicros, to: UtcMicros) -> Vec<(u64, Interval)> {
+        self.0.damages().lost(key, from, to)
     }
 }
 

@@ -14,6 +14,12 @@ pub fn catalogue(data: &Path) -> PathBuf {
     data.join("catalogue")
 }
 
+/// Folder of the check of footage: its place, and what it found.
+#[must_use]
+pub fn integrity(data: &Path) -> PathBuf {
+    data.join("integrity")
+}
+
 /// The node's own key.
 #[must_use]
 pub fn node_key(data: &Path) -> PathBuf {

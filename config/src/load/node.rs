@@ -123,11 +123,22 @@ pub(super) fn storage(
     whole: &Spot,
     out: &mut Findings,
 ) -> Option<StorageConfig> {
-    let mut budget = None;
+    let (mut budget, mut scrub) = (None, None);
     let spot = section.as_ref().map_or_else(|| whole.clone(), |section| section.spot.clone());
     if let Some(mut section) = section {
         section.take("volume");
         budget = section.whole(out, "ring_budget_mib", limits::RING_BUDGET_MIB, "MiB");
+        scrub = section.whole(out, "scrub_mib_per_s", limits::SCRUB_MIB_PER_SECOND, "MiB a second");
+        if scrub == Some(0) {
+            let remedy = "leave the key out, or write a small rate: only reading finds what a disk has lost";
+            out.warn(
+                &section.spot,
+                "storage.scrub_mib_per_s",
+                "0",
+                "turns off the check of stored footage",
+                remedy,
+            );
+        }
         section.finish(out);
     }
     if volumes.is_empty() {
@@ -143,7 +154,8 @@ pub(super) fn storage(
         checked.extend(volume(section, base, data, &checked, out));
     }
     let volumes = checked.into_iter().map(|(volume, _)| volume).collect();
-    Some(StorageConfig { volumes, ring_budget_bytes })
+    let scrub_bytes_per_s = scrub.map_or(limits::SCRUB_RATE_DEFAULT, |mib| mib.saturating_mul(1 << 20));
+    Some(StorageConfig { volumes, ring_budget_bytes, scrub_bytes_per_s })
 }
 
 /// Checks one volume against those before it.

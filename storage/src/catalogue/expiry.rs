@@ -65,6 +65,7 @@ impl Catalogue {
     /// The files of these closed segments were deleted. Their time becomes a gap with this reason; neighbours join to
     /// one gap. Rows that are not there (any more) change nothing. Returns how many were there.
     pub fn expired(&self, rows: &[SegmentRow], reason: GapReason) -> u64 {
+        rows.iter().for_each(|row| self.damages.forget(row));
         let mut inner = self.inner.write();
         rows.iter().filter(|row| inner.expire(row, reason)).count() as u64
     }

@@ -58,6 +58,10 @@ kinds! {
     VIEWING_LIVE = "viewing.live", 1, Term, ["live_viewed"], "Live pictures were shown: `{by, address, camera, stream}`";
     TICKET_ISSUED = "ticket.issued", 1, Term, ["ticket_issued"], "A media ticket was given: `{by, address, camera, stream, from_us, to_us, expires_us}`";
     STORAGE_VOLUME_STATE = "storage.volume_state", 1, Term, [], "A volume changed its state: `{volume, from, to, detail?}`";
+    INTEGRITY_DAMAGED = "integrity.damaged", 1, Term, [], "Stored bytes do not hold: `{camera, stream, volume, file, segment, part, offset, length, lost_from_us?, lost_to_us?, expected?, found?, detail}`";
+    INTEGRITY_REPAIRED = "integrity.repaired", 1, Term, [], "A damaged segment was replaced by a copy: `{camera, stream, volume, file, segment, from_us, to_us, replica, kept}`";
+    INTEGRITY_CLEARED = "integrity.cleared", 1, Term, [], "A segment that did not hold was found to hold again: `{camera, stream, volume, file, segment, from_us, to_us}`";
+    INTEGRITY_REQUESTED = "integrity.requested", 1, Term, [], "Somebody had footage checked: `{by, address, camera?, stream?, from_us, to_us}`";
     BACKUP_MADE = "backup.made", 1, Term, [], "A backup was made: `{cut_seq, cut_hash, keys}`";
 }
 

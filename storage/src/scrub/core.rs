@@ -10,10 +10,11 @@ use serde_json::json;
 
 use super::repair::{Wanted, repair};
 use super::state::{self, Kept};
-use super::{Doing, Progress, Request, RequestState, ScrubOptions, Shared, kinds};
+use super::{Doing, Progress, Request, RequestState, ScrubOptions, Shared};
 use crate::damage::DamagedPlace;
 use crate::error::StoreError;
 use crate::frame::GapReason;
+use crate::journal::kinds;
 use crate::segment::{Damage, Hash, Part, SegmentRow, Surveyor};
 
 /// For whom a segment is read.
@@ -272,7 +273,7 @@ impl Core {
                 "file": row.path(), "segment": row.number, "part": "file", "detail": "the file is gone",
                 "lost_from_us": row.start().0, "lost_to_us": row.end().0,
             });
-            self.tell(kinds::DAMAGED, body);
+            self.tell(kinds::INTEGRITY_DAMAGED, body);
         }
     }
 
@@ -333,7 +334,7 @@ impl Core {
         let change = catalogue.damages().set(row, damages, self.options.clock.utc());
         if change.gone > 0 && damages.is_empty() {
             tracing::info!(stream = %row.key, segment = row.number, "a damaged segment holds again");
-            self.tell(kinds::CLEARED, about(row));
+            self.tell(kinds::INTEGRITY_CLEARED, about(row));
         }
         if change.new > 0 {
             self.shared.status.lock().damaged += change.new as u64;
@@ -370,7 +371,7 @@ impl Core {
                         body.insert("replica".into(), name.into());
                         body.insert("kept".into(), kept.display().to_string().into());
                     }
-                    self.tell(kinds::REPAIRED, body);
+                    self.tell(kinds::INTEGRITY_REPAIRED, body);
                     self.save();
                     return;
                 }
@@ -390,7 +391,7 @@ impl Core {
             return;
         }
         for place in damages.unreported(limits::SCRUB_REPORTS_AT_ONCE_MAX) {
-            if !self.tell(kinds::DAMAGED, finding(&place)) {
+            if !self.tell(kinds::INTEGRITY_DAMAGED, finding(&place)) {
                 // The journal cannot take it now; the next step tries again.
                 return;
             }

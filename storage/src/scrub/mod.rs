@@ -42,16 +42,6 @@ pub trait Reporter: Send + Sync {
     fn report(&self, kind: &'static str, body: serde_json::Value) -> Result<(), String>;
 }
 
-/// Kinds of the journal's records on integrity.
-pub mod kinds {
-    /// Stored bytes do not hold.
-    pub const DAMAGED: &str = "integrity.damaged";
-    /// A segment was replaced by a copy that holds.
-    pub const REPAIRED: &str = "integrity.repaired";
-    /// What did not hold was found to hold again.
-    pub const CLEARED: &str = "integrity.cleared";
-}
-
 /// What the scrubber asks the rest of the node before it reads.
 pub trait Surroundings: Send + Sync {
     /// Recording is behind, or memory for it runs out: not now.

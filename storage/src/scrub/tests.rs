@@ -17,6 +17,7 @@ use super::*;
 use crate::catalogue::SpanKind;
 use crate::frame::GapReason;
 use crate::fs::{Fault, FaultPlan, Operation, PageBuf, SimFs};
+use crate::journal::kinds;
 use crate::playback::Footage;
 use crate::segment::tests::kit;
 use crate::segment::{EndReason, Part, SegmentHead, SegmentReader, SegmentWriter};
@@ -165,7 +166,7 @@ fn a_damaged_group_becomes_a_gap_of_exactly_its_time_and_the_rest_plays() {
     let last = status.last.unwrap();
     assert_eq!((last.segments, last.damaged, last.skipped), (3, 1, 0), "{status:?}");
     assert_eq!(b.gaps(), [(from.since(kit::START), to.since(kit::START))]);
-    let told = b.told(kinds::DAMAGED);
+    let told = b.told(kinds::INTEGRITY_DAMAGED);
     assert_eq!(told.len(), 1, "{told:?}");
     assert_eq!(told[0]["segment"], 2);
     assert_eq!(told[0]["part"], "group");
@@ -184,7 +185,7 @@ fn a_damaged_group_becomes_a_gap_of_exactly_its_time_and_the_rest_plays() {
     let after = b.fs.get(&b.path(1)).unwrap();
     assert_eq!(before.iter().zip(&after).filter(|(a, b)| a != b).count(), 1);
     b.run(&scrubber, 10_000);
-    assert_eq!(b.told(kinds::DAMAGED).len(), 1, "what is known is not told again");
+    assert_eq!(b.told(kinds::INTEGRITY_DAMAGED).len(), 1, "what is known is not told again");
 }
 
 #[test]
@@ -208,7 +209,7 @@ fn damage_and_place_survive_a_restart_and_a_state_that_does_not_hold_is_set_asid
     b.run(&scrubber, 8);
     let last = scrubber.status().last.unwrap();
     assert!((6..=7).contains(&last.segments), "the pass went on where it was: {last:?}");
-    assert_eq!(b.told(kinds::DAMAGED).len(), 1);
+    assert_eq!(b.told(kinds::INTEGRITY_DAMAGED).len(), 1);
     drop(scrubber);
     let path = Path::new("/data/integrity/integrity.state");
     let good = b.fs.get(path).unwrap();
@@ -254,7 +255,7 @@ fn a_copy_takes_the_place_of_a_damaged_segment_only_when_it_is_the_same_to_the_l
     let status = scrub(true);
     assert_eq!(status.repaired, 1, "{status:?}");
     assert!(b.fs.get(&b.path(0)).unwrap() == good);
-    let kept = b.told(kinds::REPAIRED)[0]["kept"].as_str().unwrap().to_owned();
+    let kept = b.told(kinds::INTEGRITY_REPAIRED)[0]["kept"].as_str().unwrap().to_owned();
     assert!(b.fs.get(Path::new(&kept)).unwrap() == bad, "the damaged file is kept");
     assert!(b.gaps().is_empty() && b.catalogue.damages().is_empty());
     assert_eq!(*b.world.replaced.lock(), [1]);
@@ -320,7 +321,7 @@ fn turned_off_it_reads_what_is_asked_for_and_what_readers_stumbled_over() {
     let name = b.rows[1].name().to_string();
     assert!(b.footage.raw_fragment(kit::key(), &name, 0).is_err());
     b.run(&scrubber, 1);
-    assert_eq!(b.told(kinds::DAMAGED).len(), 1, "what a reader met is looked at");
+    assert_eq!(b.told(kinds::INTEGRITY_DAMAGED).len(), 1, "what a reader met is looked at");
     let from = b.rows[2].start() + Duration::from_secs(1);
     assert!(scrubber.request(Request { key: Some(kit::key()), from, to: b.rows[4].start() }));
     b.run(&scrubber, 2);
@@ -348,10 +349,10 @@ fn a_finding_waits_for_the_journal_and_a_missing_volume_is_no_damage() {
     b.world.away.store(false, Ordering::SeqCst);
     b.run(&scrubber, 3700);
     assert_eq!(b.gaps().len(), 1, "shown although the journal refuses");
-    assert!(b.told(kinds::DAMAGED).is_empty());
+    assert!(b.told(kinds::INTEGRITY_DAMAGED).is_empty());
     b.told.refuse.store(false, Ordering::SeqCst);
     b.run(&scrubber, 1);
-    assert_eq!(b.told(kinds::DAMAGED).len(), 1);
+    assert_eq!(b.told(kinds::INTEGRITY_DAMAGED).len(), 1);
 }
 
 #[test]
@@ -374,10 +375,10 @@ fn sectors_that_cannot_be_read_and_files_that_are_gone_are_found() {
     let gaps = b.gaps();
     assert_eq!(gaps.len(), 2, "{gaps:?}");
     assert_eq!(gaps[1], (16_000_000, 24_000_000));
-    assert_eq!(b.told(kinds::DAMAGED).len(), 2);
+    assert_eq!(b.told(kinds::INTEGRITY_DAMAGED).len(), 2);
     // The sector can be read again: the place is cleared.
     assert!(scrubber.request(Request { key: None, from: kit::START, to: b.rows[1].start() }));
     b.run(&scrubber, 2);
-    assert_eq!(b.told(kinds::CLEARED).len(), 1);
+    assert_eq!(b.told(kinds::INTEGRITY_CLEARED).len(), 1);
     assert_eq!(b.gaps().len(), 1);
 }

@@ -59,6 +59,7 @@ fn write(app: &App) -> String {
         system.counts.not_recording,
     );
     volumes(&mut page, &system);
+    integrity(&mut page, app);
     hub(&mut page, app);
     live(&mut page, app);
     streams(&mut page, app);
@@ -79,6 +80,30 @@ fn volumes(page: &mut Page, system: &system::SystemView) {
     for v in &system.volumes {
         page.sample("volume_free_bytes", &labels(&v.id), v.free_bytes);
     }
+}
+
+fn integrity(page: &mut Page, app: &App) {
+    let Some(integrity) = app.integrity.read().clone() else { return };
+    let (status, damages) = (integrity.scrubber.status(), integrity.catalogue.damages());
+    page.single(
+        "integrity_damaged_places",
+        "gauge",
+        "Places of stored footage that do not hold.",
+        damages.len(),
+    );
+    page.single(
+        "integrity_lost_seconds",
+        "gauge",
+        "Footage that is lost by them.",
+        damages.lost_us() as f64 / 1e6,
+    );
+    page.single("integrity_found_total", "counter", "Damaged places found.", status.damaged);
+    page.single("integrity_repaired_total", "counter", "Segments replaced by copies.", status.repaired);
+    page.single("integrity_read_bytes_total", "counter", "Bytes of stored footage checked.", status.bytes);
+    page.single("integrity_errors_total", "counter", "Failures of the check of footage.", status.errors);
+    page.single("integrity_rate_bytes", "gauge", "Bytes a second checked at most; 0 is off.", status.rate);
+    let last = status.last.and_then(|l| l.finished).map_or(0.0, |t| t.0 as f64 / 1e6);
+    page.single("integrity_last_pass_seconds", "gauge", "End of the last full pass, Unix time.", last);
 }
 
 fn hub(page: &mut Page, app: &App) {

@@ -4,6 +4,7 @@ pub mod cameras;
 pub mod events;
 pub mod footage;
 pub mod hls;
+pub mod integrity;
 pub mod metrics;
 pub mod openapi;
 pub mod session;
@@ -68,6 +69,8 @@ fn routes(app: Arc<App>) -> Routes {
         .on(Method::DELETE, "/api/v1/session", LoggedIn, session::logout)
         .on(Method::GET, "/api/v1/system", LoggedIn, system::show)
         .on(Method::POST, "/api/v1/reload", LoggedIn, system::reload)
+        .on(Method::GET, "/api/v1/integrity", LoggedIn, integrity::show)
+        .on(Method::POST, "/api/v1/integrity/checks", LoggedIn, integrity::check)
         .on(Method::GET, "/api/v1/topology", LoggedIn, system::topology)
         .on(Method::GET, "/api/v1/cameras", LoggedIn, cameras::list)
         .on(Method::GET, "/api/v1/cameras.csv", LoggedIn, cameras::csv)
