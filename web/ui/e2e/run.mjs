@@ -67,13 +67,13 @@ const kit = {
     console.log(`  ${figures.at(-1)}`);
   },
   shot: (name) => page.screenshot({ path: `${shots}/${name}.png` }),
-  /** Waits until `probe` gives something true; fails loudly after `ms`. */
-  async until(what, probe, ms = 20_000) {
+  /** Waits until `probe` gives something true; fails loudly after `ms`, with what `facts` tells. */
+  async until(what, probe, ms = 20_000, facts = async () => '') {
     const deadline = Date.now() + ms;
     for (;;) {
       const found = await probe();
       if (found) return found;
-      if (Date.now() > deadline) throw new Error(`waited ${ms} ms in vain for: ${what}`);
+      if (Date.now() > deadline) throw new Error(`waited ${ms} ms in vain for: ${what} ${await facts()}`);
       await new Promise((wake) => setTimeout(wake, 50));
     }
   },

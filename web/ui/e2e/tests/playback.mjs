@@ -1,8 +1,10 @@
 import { quantile, sentAtMs } from '../page-kit.mjs';
 import { clip, code, fault } from '../stack.mjs';
 
-const SEEKS = 30;
+const SEEKS = Number(process.env.SEEKS ?? 30);
 const STEPS = 10;
+/** Media time 0 of the player: 2020-01-01. */
+const MEDIA_EPOCH_S = 1_577_836_800;
 const FOOTAGE_S = 60;
 /** This camera loses its connection for some seconds. */
 const GAPPED = 2;
@@ -61,18 +63,33 @@ async function seeks({ page, stack, check, figure, until, shot }) {
     }
     await page.evaluate(() => (globalThis.__kit.lastShown = undefined));
     await canvas.click({ position: { x: place, y: 34 } });
-    const shown = await until('the picture after a seek', () => page.evaluate(() => {
-      const last = globalThis.__kit.lastShown;
-      return last && { ms: last.at - globalThis.__kit.releasedAt, code: globalThis.__kit.barcode(last.video), wanted: Number(document.querySelector('[data-time]').dataset.time) };
-    }));
+    const shown = await until('the picture after a seek', () => page.evaluate((mediaEpochS) => {
+      const { lastShown: last, releasedAt } = globalThis.__kit;
+      const wanted = Number(document.querySelector('[data-time]').dataset.time);
+      // A late picture of the place before may still arrive after the release; the bar code says whether this one is right.
+      if (!last || last.video.seeking || Math.abs((last.mediaTime + mediaEpochS) * 1e6 - wanted) > 200_000) return undefined;
+      const code = globalThis.__kit.barcode(last.video);
+      return code && { ms: last.at - releasedAt, frame: code.frame, wanted };
+    }, MEDIA_EPOCH_S), 20_000, async () => `${await describe(page)} ${JSON.stringify(facts)}`);
     times.push(shown.ms);
-    if (shown.code) errors.push(Math.abs(shown.wanted / 1000 - sentAtMs(facts, shown.code.frame, shown.wanted / 1000 + 500)));
+    errors.push(Math.abs(shown.wanted / 1000 - sentAtMs(facts, shown.frame, shown.wanted / 1000 + 500)));
   }
   figure('play.seek_p50', quantile(times, 0.5), 'ms', 200);
   figure('play.seek_p95', quantile(times, 0.95), 'ms', 350);
   check(times.length >= SEEKS / 2, `enough seeks were measured (${times.length})`);
-  check(quantile(errors, 1) < 500, `the picture is that of the time asked for (off by at most ${quantile(errors, 1).toFixed(0)} ms)`);
+  check(quantile(errors, 1) < 200, `the picture is that of the time asked for (off by at most ${quantile(errors, 1).toFixed(0)} ms)`);
   await shot('play');
+}
+
+/** How the first player stands: what one needs to know when a picture does not come. */
+function describe(page) {
+  return page.evaluate(() => {
+    const video = document.querySelector('[data-play] video');
+    const ranges = Array.from({ length: video.buffered.length }, (_, i) => [video.buffered.start(i), video.buffered.end(i)]);
+    const { currentTime, seeking, readyState, paused, error } = video;
+    const shown = { mediaTime: globalThis.__kit.lastShown?.mediaTime, frame: globalThis.__kit.barcode(video)?.frame };
+    return JSON.stringify({ shown, wanted: document.querySelector('[data-time]').dataset.time, state: document.querySelector('[data-play]').dataset.state, currentTime, seeking, readyState, paused, error: error?.message, ranges });
+  });
 }
 
 /** Step by step, the bar code goes up and down by exactly one. */

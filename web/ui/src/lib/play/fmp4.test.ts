@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { keyFrameOnly, pictureTimesUs, samplesOf } from './fmp4';
+import { endBy, keyFrameOnly, pictureTimesUs, samplesOf } from './fmp4';
 
 /** A fragment as a camera with B-frames gives: composition offsets, per-sample flags. */
 function fragment(tfdt: bigint, samples: { duration: number; key: boolean; shift: number; data: number[] }[]): Uint8Array {
@@ -69,4 +69,18 @@ test('what is no fragment gives nothing, at every truncation', () => {
   const bytes = fragment(START, [{ duration: 3600, key: true, shift: 0, data: [1, 2, 3] }]);
   for (let length = 0; length < bytes.length - 11; length += 1) expect(samplesOf(bytes.subarray(0, length))).toEqual([]);
   expect(keyFrameOnly(new Uint8Array(64), START_US)).toBeUndefined();
+});
+
+test('the last picture does not reach into the next group, and no other changes', () => {
+  const samples = [
+    { duration: 3600, key: true, shift: 0, data: [1] },
+    { duration: 3600, key: false, shift: 0, data: [2] },
+  ];
+  const over = fragment(START, samples);
+  endBy(over, START_US + 79_000);
+  const ends = samplesOf(over).map((s) => s.pts + s.duration - Number(START));
+  expect(ends).toEqual([3600, 7110]);
+  const short = fragment(START, samples);
+  endBy(short, START_US + 95_000);
+  expect(short).toEqual(fragment(START, samples));
 });

@@ -11,6 +11,8 @@ export interface Sample {
   /** Presentation time in ticks since 1970. */
   pts: number;
   duration: number;
+  /** Where its duration is written; undefined when it is a default of the track. */
+  durationAt: number | undefined;
   key: boolean;
   /** Where the coded bytes stand in the file that was parsed. */
   offset: number;
@@ -99,7 +101,9 @@ function trun(view: DataView, box: Box, base: Defaults, startTime: number, start
   for (let i = 0; i < count && at + width <= box.end; i += 1) {
     let { duration, size, flags: sampleFlags } = base;
     let shift = 0;
+    let durationAt: number | undefined;
     if (flags & 0x100) {
+      durationAt = at;
       duration = view.getUint32(at);
       at += 4;
     }
@@ -117,7 +121,7 @@ function trun(view: DataView, box: Box, base: Defaults, startTime: number, start
       shift = version === 0 ? view.getUint32(at) : view.getInt32(at);
       at += 4;
     }
-    samples.push({ track: base.track, pts: time + shift, duration, key: (sampleFlags & NON_SYNC) === 0, offset, size });
+    samples.push({ track: base.track, pts: time + shift, duration, durationAt, key: (sampleFlags & NON_SYNC) === 0, offset, size });
     time += duration;
     offset += size;
   }
@@ -153,6 +157,21 @@ export function samplesOf(bytes: Uint8Array): Sample[] {
 /** Presentation times in microseconds since 1970, rising. */
 export function pictureTimesUs(samples: Sample[]): number[] {
   return samples.map((sample) => Math.round((sample.pts * 100) / 9)).sort((a, b) => a - b);
+}
+
+/**
+ * Shortens the picture shown last, in place, so that it ends at `untilUs` at the latest.
+ *
+ * Times of groups are measured each for itself, so that the last picture of one may reach a millisecond into the next. A browser
+ * that already holds the next group would throw its key frame away, and with it all that depends on it.
+ */
+export function endBy(bytes: Uint8Array, untilUs: number): void {
+  const until = Math.floor((untilUs * 9) / 100);
+  for (const sample of samplesOf(bytes)) {
+    const over = sample.pts + sample.duration - until;
+    if (over <= 0 || over >= sample.duration || sample.durationAt === undefined) continue;
+    new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength).setUint32(sample.durationAt, sample.duration - over);
+  }
 }
 
 const MOOF_BYTES = 8 + 16 + 8 + 16 + 20 + 28;

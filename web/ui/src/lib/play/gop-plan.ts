@@ -19,20 +19,20 @@ export class GopPlan {
     return [...this.held.values()].flat().sort((a, b) => a - b);
   }
 
-  /**
-   * What of `run` is still to be appended, in order. `run` begins at a key frame. A group whose predecessor was not the last one
-   * appended brings back everything from its key frame on.
-   */
+  /** What of `run` is still to be appended, in order. */
   missing(run: readonly GopEntry[]): GopEntry[] {
-    const first = run.findIndex((entry) => !this.held.has(entry.id));
-    if (first < 0) return [];
-    if (!run[first]!.key && run[first - 1]?.id !== this.last) {
-      for (let i = first - 1; i >= 0; i -= 1) {
-        this.held.delete(run[i]!.id);
-        if (run[i]!.key) break;
-      }
-    }
     return run.filter((entry) => !this.held.has(entry.id));
+  }
+
+  /**
+   * What of `run`, which begins at a key frame, must be taken out and appended again before anything else: the groups that the
+   * first missing one depends on, when the last of them was not the last one appended.
+   */
+  broken(run: readonly GopEntry[]): GopEntry[] {
+    const first = run.findIndex((entry) => !this.held.has(entry.id));
+    if (first <= 0 || run[first]!.key || run[first - 1]!.id === this.last) return [];
+    const key = run.findLastIndex((entry, i) => i < first && entry.key);
+    return run.slice(Math.max(0, key), first);
   }
 
   appended(entry: GopEntry, times: number[]): void {
@@ -42,8 +42,7 @@ export class GopPlan {
 
   removed(entry: GopEntry): void {
     this.held.delete(entry.id);
-    // The browser forgets where it stood when it removes something.
-    this.last = undefined;
+    if (this.last === entry.id) this.last = undefined;
   }
 
   clear(): void {

@@ -1,7 +1,7 @@
 import type { Api } from '../api/client';
 import { Problem } from '../api/client';
 import type { GopEntry, StreamKind } from '../api/types';
-import { keyFrameOnly, pictureTimesUs, samplesOf } from './fmp4';
+import { endBy, keyFrameOnly, pictureTimesUs, samplesOf } from './fmp4';
 import { GopIndex, JOIN_US } from './gop-index';
 import { GopPlan } from './gop-plan';
 import { follow, KEY_ONLY_FROM } from './master-clock';
@@ -129,12 +129,12 @@ export class GopPlayer {
     }
     if (!running) {
       if (!video.paused) video.pause();
-      if (this.soughtS !== at && Math.abs(video.currentTime - at) > 1e-3) this.seekVideo(at);
+      if (this.lost || (this.soughtS !== at && Math.abs(video.currentTime - at) > 1e-3)) this.seekVideo(at);
       return;
     }
     const error = (us - this.shownUs()) / 1e6;
     const next = follow(error, rate, this.correcting);
-    if (next.kind === 'seek') {
+    if (next.kind === 'seek' || this.lost) {
       if (!video.seeking) this.seekVideo(at);
     } else {
       this.correcting = next.rate !== rate;
@@ -201,6 +201,7 @@ export class GopPlayer {
 
   private seekVideo(at: number): void {
     this.soughtS = at;
+    this.lost = false;
     this.correcting = false;
     this.o.video.currentTime = at;
   }
@@ -246,6 +247,11 @@ export class GopPlayer {
     if (run.length === 0) {
       this.set({ kind: 'gap' });
       return false;
+    }
+    const broken = this.plan.broken(run);
+    if (broken.length > 0) {
+      await this.remove(broken);
+      return true;
     }
     const missing = this.plan.missing(run);
     this.dropFetchesExcept(missing);
@@ -322,6 +328,8 @@ export class GopPlayer {
 
   private async append(entry: GopEntry, bytes: Uint8Array<ArrayBuffer>): Promise<void> {
     const data = this.keyOnly ? (keyFrameOnly(bytes, this.index.nextKeyUs(entry)) ?? bytes) : bytes;
+    const next = this.index.after(entry.from_us);
+    if (next) endBy(data, next.from_us);
     try {
       await this.update((buffer) => buffer.appendBuffer(data));
     } catch (cause) {
@@ -343,20 +351,34 @@ export class GopPlayer {
       return leader && this.plan.has(e.id);
     });
     if (gone.length < 8) return;
-    for (const entry of gone) {
+    await this.remove(gone);
+  }
+
+  private async remove(entries: GopEntry[]): Promise<void> {
+    for (const entry of entries) {
       this.plan.removed(entry);
       this.healed = '';
       // Times of pictures are rounded: a key frame a microsecond before the end of what is removed would take its group along.
       const [from, to] = [this.mediaTime(entry.from_us) - ROUNDING_S, this.mediaTime(entry.to_us) - ROUNDING_S];
       await this.update((buffer) => buffer.remove(from, to));
+      this.lose(from, to);
     }
   }
+
+  /** After what stands under the video's own place was removed, only a new seek makes the browser read there again. */
+  private lose(fromS: number, toS: number): void {
+    const { currentTime } = this.o.video;
+    if (currentTime < fromS - JOIN_US / 1e6 || currentTime > toS + JOIN_US / 1e6) return;
+    this.soughtS = Number.NaN;
+    this.lost = true;
+  }
+  private lost = false;
 
   private async clear(): Promise<void> {
     this.forgetLoaded = false;
     this.plan.clear();
-    this.soughtS = Number.NaN;
     if (this.buffer) await this.update((buffer) => buffer.remove(0, Number.POSITIVE_INFINITY));
+    this.lose(0, Number.POSITIVE_INFINITY);
   }
 
   private update(act: (buffer: SourceBuffer) => void): Promise<void> {
