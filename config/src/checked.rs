@@ -69,6 +69,46 @@ pub struct VolumeConfig {
     pub path: PathBuf,
     /// Free bytes below which nothing more is written to it.
     pub reserve_bytes: u64,
+    /// How segments come to it.
+    pub kind: VolumeKind,
+    /// Its share of new segments in percent of what its free room would give it; 1 to 1000, default 100.
+    pub weight: u32,
+}
+
+impl VolumeConfig {
+    /// A volume that is written to directly, with default share.
+    #[must_use]
+    pub fn direct(id: VolumeId, path: PathBuf, reserve_bytes: u64) -> Self {
+        Self {
+            id,
+            path,
+            reserve_bytes,
+            kind: VolumeKind::Direct,
+            weight: crate::limits::VOLUME_WEIGHT_DEFAULT,
+        }
+    }
+}
+
+/// How segments come to a volume.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum VolumeKind {
+    /// Open segments are written on it.
+    #[default]
+    Direct,
+    /// Open segments are written on the volume named here, its stage, and copied once they are closed. A volume that is
+    /// somebody's stage takes no other footage.
+    Staged {
+        /// The stage.
+        stage: VolumeId,
+    },
+}
+
+impl StorageConfig {
+    /// Whether the volume is the stage of another.
+    #[must_use]
+    pub fn is_stage(&self, id: &VolumeId) -> bool {
+        self.volumes.iter().any(|v| matches!(&v.kind, VolumeKind::Staged { stage } if stage == id))
+    }
 }
 
 impl Config {

@@ -14,7 +14,7 @@ pub mod table;
 pub mod topology;
 pub mod write;
 
-pub use checked::{Config, NodeConfig, StorageConfig, VolumeConfig, WebConfig};
+pub use checked::{Config, NodeConfig, StorageConfig, VolumeConfig, VolumeKind, WebConfig};
 pub use finding::{Finding, Refusal, Refusals, Warning};
 pub use load::secret_key_path;
 pub use secret::{Credentials, Secret};

@@ -107,6 +107,26 @@ pub const CAMERAS_MAX: usize = 100_000;
 pub const VOLUME_RESERVE_BYTES_DEFAULT: u64 = 2048 << 20;
 /// Bounds of the ring budget in MiB.
 pub const RING_BUDGET_MIB: (u64, u64) = (16, 4 << 20);
+/// Bounds of the weight of a volume in percent, and what it is when nothing is said.
+pub const VOLUME_WEIGHT: (u64, u64) = (1, 1000);
+/// Weight of a volume of which nothing is said.
+pub const VOLUME_WEIGHT_DEFAULT: u32 = 100;
+/// A stream leaves its volume for another only when that suits it better by this much, in percent.
+pub const VOLUME_HYSTERESIS_PERCENT: u32 = 25;
+/// Closed segments queued for a move to another volume; the rest wait in the catalogue.
+pub const MOVES_QUEUED_MAX: usize = 4096;
+/// Bytes read and written at once by a move.
+pub const MOVE_CHUNK_BYTES: usize = 1 << 20;
+/// Segments of one move step: one sync of the catalogue is for all of them.
+pub const MOVE_BATCH_MAX: usize = 16;
+/// A look of a volume's writer longer than this makes moves wait for it.
+pub const MOVE_YIELD_AFTER: Duration = Duration::from_millis(250);
+/// Longest that one chunk of a move waits for the writers.
+pub const MOVE_YIELD_MAX: Duration = Duration::from_secs(2);
+/// A segment that waits longer than this for its move raises an alarm.
+pub const MOVE_BACKLOG_ALARM_AFTER: Duration = Duration::from_secs(600);
+/// How often what lies on each volume is counted anew.
+pub const VOLUME_USAGE_INTERVAL: Duration = Duration::from_secs(10);
 /// Bounds of the reserve of a volume in MiB.
 pub const VOLUME_RESERVE_MIB: (u64, u64) = (0, 1 << 30);
 /// Shorter absences are the seam between two segments, not a gap.

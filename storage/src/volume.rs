@@ -3,24 +3,27 @@
 //! Each carries an identity file, so that an unmounted or exchanged disk is noticed and never written to: what looks
 //! like an empty volume may be the bare mount point.
 
-use std::collections::BTreeMap;
+mod known;
+mod place;
+
 use std::io;
 use std::path::{Path, PathBuf};
 
 use fengsui_config::clock::{MonoMicros, UtcMicros};
 use fengsui_config::ids::{NodeId, VolumeId};
-use fengsui_config::limits;
+use fengsui_config::{VolumeConfig, VolumeKind, limits};
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 
 use crate::error::StoreError;
 use crate::fs::{Fs, OpenOptions, Space};
 
+pub use known::{ActionError, KnownVolumes, Taken, adopt, replace, set_mode};
+pub use place::choose;
+pub(crate) use place::{destination, place};
+
 /// Name of the identity file in a volume's root.
 pub const IDENTITY_FILE: &str = "fengsui-volume.json";
-
-/// Name of the file of known identities in the node's data directory.
-const KNOWN_FILE: &str = "volumes.json";
 
 /// Volumes are adopted one at a time: they share the file of known identities.
 static ADOPTING: Mutex<()> = Mutex::new(());
@@ -39,6 +42,19 @@ pub enum VolumeState {
     Error,
     /// Not there, or another disk is in its place; not written to.
     Missing,
+}
+
+/// What a volume is used for. Kept in the node's data directory, so that it survives a restart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum VolumeMode {
+    /// Takes footage.
+    #[default]
+    Use,
+    /// Takes no new segments while another volume does; what it holds stays.
+    Drain,
+    /// As `Drain`, and what it holds is moved to other volumes.
+    Evacuate,
 }
 
 /// A volume as the rest of the system sees it.
@@ -61,6 +77,34 @@ pub struct VolumeStatus {
     pub free_bytes: u64,
     /// Bytes that are left free.
     pub reserve_bytes: u64,
+    /// What it is used for.
+    pub mode: VolumeMode,
+    /// Its share of new segments in percent of what its free room would give it.
+    pub weight: u32,
+    /// The volume on which its open segments are written.
+    pub stage: Option<VolumeId>,
+    /// It is the stage of others: takes open segments, which leave it once they are closed.
+    pub is_stage: bool,
+}
+
+impl VolumeStatus {
+    /// In use, and meant to keep what it gets.
+    #[must_use]
+    pub fn takes_footage(&self) -> bool {
+        self.state == VolumeState::Ok && self.mode == VolumeMode::Use && !self.is_stage
+    }
+
+    /// What it holds is to go to other volumes.
+    #[must_use]
+    pub fn sends_away(&self) -> bool {
+        self.is_stage || self.mode == VolumeMode::Evacuate
+    }
+
+    /// Can be read from.
+    #[must_use]
+    pub fn is_there(&self) -> bool {
+        matches!(self.state, VolumeState::Ok | VolumeState::Full)
+    }
 }
 
 /// What the identity file says.
@@ -78,32 +122,6 @@ pub struct VolumeIdentity {
     pub created_us: i64,
 }
 
-/// The identities a node has seen, by volume name. Kept in the node's data directory.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct KnownVolumes {
-    uuids: BTreeMap<String, String>,
-}
-
-impl KnownVolumes {
-    /// Reads them; a missing file means none.
-    pub fn load(fs: &dyn Fs, data: &Path) -> Result<Self, StoreError> {
-        let path = data.join(KNOWN_FILE);
-        match fs.read(&path, IDENTITY_BYTES_MAX) {
-            Ok(bytes) => serde_json::from_slice(&bytes).map_err(|e| {
-                StoreError::Invalid(format!("{}: {e}; remove it if all volumes are mounted", path.display()))
-            }),
-            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(Self::default()),
-            Err(e) => Err(StoreError::io("read known volumes", &path)(e)),
-        }
-    }
-
-    fn save(&self, fs: &dyn Fs, data: &Path) -> Result<(), StoreError> {
-        let text = serde_json::to_vec_pretty(self).map_err(|e| StoreError::Invalid(e.to_string()))?;
-        fs.create_dir_all(data).map_err(StoreError::io("create directory", data))?;
-        write_whole(fs, &data.join(KNOWN_FILE), &text)
-    }
-}
-
 /// One volume and what is known of it. Driven by one thread.
 #[derive(Debug)]
 pub struct Volume {
@@ -112,30 +130,46 @@ pub struct Volume {
     data: PathBuf,
     uuid: Option<String>,
     probed: Option<MonoMicros>,
+    /// A write was refused for want of room since the last good look.
+    refused: bool,
 }
 
 impl Volume {
-    /// A volume that has not been looked at yet; it counts as missing until [`Self::probe`].
+    /// A volume that has not been looked at yet; it counts as missing until [`Self::probe`]. `is_stage`: others name it
+    /// as their stage.
     #[must_use]
-    pub fn new(
-        id: VolumeId,
-        root: PathBuf,
-        reserve_bytes: u64,
-        node: NodeId,
-        data: PathBuf,
-        now: UtcMicros,
-    ) -> Self {
+    pub fn new(config: &VolumeConfig, is_stage: bool, node: NodeId, data: PathBuf, now: UtcMicros) -> Self {
+        let stage = match &config.kind {
+            VolumeKind::Direct => None,
+            VolumeKind::Staged { stage } => Some(stage.clone()),
+        };
         let status = VolumeStatus {
-            id,
-            root,
+            id: config.id.clone(),
+            root: config.path.clone(),
             state: VolumeState::Missing,
             detail: Some("not looked at yet".into()),
             since: now,
             total_bytes: 0,
             free_bytes: 0,
-            reserve_bytes,
+            reserve_bytes: config.reserve_bytes,
+            mode: VolumeMode::Use,
+            weight: config.weight,
+            stage,
+            is_stage,
         };
-        Self { status, node, data, uuid: None, probed: None }
+        Self { status, node, data, uuid: None, probed: None, refused: false }
+    }
+
+    /// What was known of the volume may have changed by an order: the next look reads it anew.
+    pub fn forget(&mut self) {
+        (self.uuid, self.probed) = (None, None);
+    }
+
+    /// No new segments, but there is room to bring those that are open to a key frame.
+    #[must_use]
+    pub fn may_finish(&self) -> bool {
+        let full = self.status.state == VolumeState::Full;
+        full && !self.refused && self.status.free_bytes >= self.status.reserve_bytes / 2
     }
 
     /// How it stands.
@@ -159,12 +193,14 @@ impl Volume {
     /// Looks at the volume: is it there, is it ours, can it be written, has it room. `true` when its state changed.
     pub fn probe(&mut self, fs: &dyn Fs, utc: UtcMicros, mono: MonoMicros) -> bool {
         self.probed = Some(mono);
+        let mode = self.status.mode;
         let (state, detail) = match self.look(fs, utc) {
             Ok(None) => (VolumeState::Ok, None),
             Ok(Some((state, detail))) => (state, Some(detail)),
             Err(e) => (VolumeState::Error, Some(e.to_string())),
         };
-        self.set(state, detail, utc)
+        self.refused &= state == VolumeState::Full;
+        self.set(state, detail, utc) || self.status.mode != mode
     }
 
     /// A write, sync or creation on the volume failed.
@@ -172,6 +208,7 @@ impl Volume {
         self.probed = Some(mono);
         let full = matches!(error.io_kind(), Some(io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded));
         let state = if full { VolumeState::Full } else { VolumeState::Error };
+        self.refused = full;
         self.set(state, Some(error.to_string()), utc);
     }
 
@@ -227,27 +264,30 @@ impl Volume {
         let found: VolumeIdentity = serde_json::from_slice(&bytes)
             .map_err(|e| StoreError::Invalid(format!("{}: not a volume identity: {e}", path.display())))?;
         if found.id != self.status.id.as_str() {
+            let (id, path) = (&self.status.id, path.display());
             return Ok(Some(format!(
-                "{} belongs to volume {} of node {}",
-                path.display(),
-                found.id,
-                found.node
+                "{path} belongs to volume {} of node {}; mount the right disk, or take this one with what is on it: \
+                 fengsui volume adopt {id}",
+                found.id, found.node
             )));
         }
         if self.uuid.is_none() {
             let _one = ADOPTING.lock();
             let mut known = KnownVolumes::load(fs, &self.data)?;
-            match known.uuids.get(self.status.id.as_str()) {
-                Some(uuid) => self.uuid = Some(uuid.clone()),
-                None => {
-                    known.uuids.insert(self.status.id.to_string(), found.uuid.clone());
-                    known.save(fs, &self.data)?;
-                    self.uuid = Some(found.uuid.clone());
-                }
+            self.status.mode = known.mode(&self.status.id);
+            if known.uuid(&self.status.id).is_none() {
+                known.learn(&self.status.id, &found.uuid);
+                known.save(fs, &self.data)?;
             }
+            self.uuid = known.uuid(&self.status.id).map(str::to_owned);
         }
         if self.uuid.as_deref() != Some(found.uuid.as_str()) {
-            return Ok(Some(format!("another disk is in its place (identity {})", found.uuid)));
+            let id = &self.status.id;
+            return Ok(Some(format!(
+                "another disk is in its place (identity {}); mount the right one, or take this one with what is on it: \
+                 fengsui volume adopt {id}",
+                found.uuid
+            )));
         }
         Ok(None)
     }
@@ -256,39 +296,22 @@ impl Volume {
     fn adopt(&mut self, fs: &dyn Fs, utc: UtcMicros) -> Result<Option<String>, StoreError> {
         let _one = ADOPTING.lock();
         let mut known = KnownVolumes::load(fs, &self.data)?;
-        let root = self.status.root.clone();
-        if known.uuids.contains_key(self.status.id.as_str()) {
-            return Ok(Some(format!("{} has no {IDENTITY_FILE}: not mounted?", root.display())));
+        let (root, id) = (self.status.root.clone(), &self.status.id);
+        self.status.mode = known.mode(id);
+        if known.uuid(id).is_some() {
+            return Ok(Some(format!(
+                "{} has no {IDENTITY_FILE}: not mounted? Mount the disk, or put a new one into use: \
+                 fengsui volume replace {id}",
+                root.display()
+            )));
         }
         fs.create_dir_all(&root).map_err(StoreError::io("create directory", &root))?;
-        let mut random = [0; 16];
-        getrandom::fill(&mut random).map_err(|e| StoreError::Invalid(format!("no random bytes: {e}")))?;
-        let identity = VolumeIdentity {
-            format: 1,
-            uuid: hex::encode(random),
-            id: self.status.id.to_string(),
-            node: self.node.to_string(),
-            created_us: utc.0,
-        };
-        let text = serde_json::to_vec_pretty(&identity).map_err(|e| StoreError::Invalid(e.to_string()))?;
-        write_whole(fs, &root.join(IDENTITY_FILE), &text)?;
-        known.uuids.insert(identity.id, identity.uuid.clone());
+        let identity = known::new_identity(fs, &root, id, &self.node, utc)?;
+        known.learn(id, &identity.uuid);
         known.save(fs, &self.data)?;
         self.uuid = Some(identity.uuid);
         Ok(None)
     }
-}
-
-/// Writes a small file whole or not at all.
-fn write_whole(fs: &dyn Fs, path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
-    let aside = path.with_extension("new");
-    let file = fs.open(&aside, OpenOptions::CREATE).map_err(StoreError::io("create file", &aside))?;
-    file.truncate(0).map_err(StoreError::io("truncate file", &aside))?;
-    file.write_at(0, bytes).map_err(StoreError::io("write file", &aside))?;
-    file.sync_all().map_err(StoreError::io("sync file", &aside))?;
-    fs.rename(&aside, path).map_err(StoreError::io("rename file", path))?;
-    let dir = path.parent().unwrap_or(path);
-    fs.sync_dir(dir).map_err(StoreError::io("sync directory", dir))
 }
 
 /// Proves that a volume that failed takes writes again.
@@ -298,25 +321,6 @@ fn try_write(fs: &dyn Fs, root: &Path) -> Result<(), StoreError> {
     file.write_at(0, b"probe\n").map_err(StoreError::io("write file", &path))?;
     file.sync_all().map_err(StoreError::io("sync file", &path))?;
     fs.remove(&path).map_err(StoreError::io("remove file", &path))
-}
-
-/// Chooses a volume for a stream: by chance weighted with the free room, but always the same for the same stream while
-/// the room stays about the same (weighted rendezvous hashing). `None` when none is usable.
-pub fn choose<'a>(volumes: impl IntoIterator<Item = &'a VolumeStatus>, seed: u64) -> Option<&'a VolumeId> {
-    volumes
-        .into_iter()
-        .filter(|v| v.state == VolumeState::Ok)
-        .map(|v| {
-            let room = v.free_bytes.saturating_sub(v.reserve_bytes) >> 30;
-            let mut hash = blake3::Hasher::new();
-            hash.update(&seed.to_le_bytes()).update(v.id.as_str().as_bytes());
-            let draw = hash.finalize().as_bytes().first_chunk().map_or(0, |b| u64::from_le_bytes(*b));
-            #[expect(clippy::cast_precision_loss, reason = "a draw and a weight need no more than 53 bits")]
-            let score = -((draw as f64 + 1.0) / (u64::MAX as f64 + 2.0)).ln() / (room + 1) as f64;
-            (score, &v.id)
-        })
-        .min_by(|a, b| a.0.total_cmp(&b.0))
-        .map(|(_, id)| id)
 }
 
 #[cfg(test)]

@@ -21,3 +21,4 @@ mod record;
 mod reload;
 mod stop;
 mod tidy;
+mod volumes;

@@ -13,6 +13,7 @@ pub mod lock;
 pub mod logs;
 pub mod media;
 pub mod node;
+pub mod orders;
 pub mod paths;
 pub mod recordings;
 pub mod reload;

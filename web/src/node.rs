@@ -24,10 +24,10 @@ use fengsui_storage::gaps::Interval;
 use fengsui_storage::hub::Hub;
 use fengsui_storage::journal::Journal;
 use fengsui_storage::playback::{Footage, SegmentIndex};
-use fengsui_storage::recorder::{Recorder, RecorderOptions};
+use fengsui_storage::recorder::{Recorder, RecorderOptions, VolumeLoad};
 use fengsui_storage::scrub::{ScrubOptions, Scrubber};
 use fengsui_storage::segment::{NodeKey, SegmentRow};
-use fengsui_storage::volume::VolumeState as StoredState;
+use fengsui_storage::volume::{VolumeMode, VolumeState as StoredState, VolumeStatus};
 use futures::future::BoxFuture;
 use parking_lot::Mutex;
 use serde_json::{Value, json};
@@ -46,8 +46,12 @@ use crate::http::tls::{self, Identity, TlsError};
 use crate::integrity::{Beside, Integrity, JournalReporter};
 use crate::lock::{DataLock, LockError};
 use crate::media::{FootageIndex, Media, Span, Stretch};
+use crate::orders;
 use crate::paths;
-use crate::recordings::{RecordingNow, Recordings, VolumeNow, VolumeState};
+use crate::recordings::{
+    OrderRefused, RecordingNow, Recordings, VolumeDetail, VolumeNow, VolumeOrder, VolumeState, VolumeUse,
+    own_file_system,
+};
 use crate::reload::Reloader;
 
 /// Time that answers under way have to end.
@@ -190,6 +194,7 @@ impl Node {
         *app.reload.write() = Some(reloader.clone());
         let urls = serve(&app, doors);
         app.tasks.spawn(api::events::watch(app.clone()));
+        app.tasks.spawn(orders::watch(app.clone(), paths::orders(&data)));
         app.tasks.spawn(reloader.clone().watch_file());
         Ok(Self { app, urls, cameras, journal, catalogue, reloader, _lock: lock })
     }
@@ -336,6 +341,28 @@ impl FootageIndex for CatalogueIndex {
 struct RecorderView(Arc<Recorder>);
 
 impl Recordings for RecorderView {
+    fn volume_details(&self) -> Vec<VolumeDetail> {
+        let loads = self.0.volume_loads().into_iter();
+        self.0.volumes().into_iter().zip(loads).map(|(v, load)| detail(v, load)).collect()
+    }
+
+    fn order(&self, volume: &str, order: VolumeOrder) -> Result<(), OrderRefused> {
+        let id = volume.parse().map_err(|_| OrderRefused(format!("{volume} is no name of a volume")))?;
+        let done = match order {
+            VolumeOrder::Use => self.0.set_volume_mode(&id, VolumeMode::Use).map(drop),
+            VolumeOrder::Drain => self.0.set_volume_mode(&id, VolumeMode::Drain).map(drop),
+            VolumeOrder::Evacuate => self.0.set_volume_mode(&id, VolumeMode::Evacuate).map(drop),
+            VolumeOrder::Adopt => self.0.adopt_volume(&id).map(drop),
+            VolumeOrder::Replace | VolumeOrder::ReplaceFolder => {
+                if let Some(known) = self.0.volumes().into_iter().find(|v| v.id == id) {
+                    own_file_system(&known.root, order).map_err(OrderRefused)?;
+                }
+                self.0.replace_volume(&id).map(drop)
+            }
+        };
+        done.map_err(|e| OrderRefused(e.to_string()))
+    }
+
     fn stream(&self, key: &StreamKey) -> Option<RecordingNow> {
         let now = self.0.stream(*key).filter(|s| s.due)?;
         // A volume that fails keeps every stream from being recorded, whatever the camera does.
@@ -354,16 +381,51 @@ impl Recordings for RecorderView {
         let volumes = self.0.volumes().into_iter();
         let shown = volumes.map(|v| VolumeNow {
             id: v.id.to_string(),
-            state: match v.state {
-                StoredState::Ok => VolumeState::Ok,
-                StoredState::Full => VolumeState::Full,
-                StoredState::Error => VolumeState::Error,
-                StoredState::Missing => VolumeState::Missing,
-            },
+            state: shown(v.state),
             detail: v.detail,
             total_bytes: v.total_bytes,
             free_bytes: v.free_bytes,
         });
         shown.collect()
+    }
+}
+
+fn shown(state: StoredState) -> VolumeState {
+    match state {
+        StoredState::Ok => VolumeState::Ok,
+        StoredState::Full => VolumeState::Full,
+        StoredState::Error => VolumeState::Error,
+        StoredState::Missing => VolumeState::Missing,
+    }
+}
+
+fn detail(v: VolumeStatus, load: VolumeLoad) -> VolumeDetail {
+    let (segments, bytes) = (load.usage.segments, load.usage.bytes);
+    let waits = |n: u64| if load.sends_away { n } else { 0 };
+    VolumeDetail {
+        id: v.id.to_string(),
+        state: shown(v.state),
+        detail: v.detail,
+        since_us: v.since.0,
+        mode: match v.mode {
+            VolumeMode::Use => VolumeUse::Use,
+            VolumeMode::Drain => VolumeUse::Drain,
+            VolumeMode::Evacuate => VolumeUse::Evacuate,
+        },
+        weight: v.weight,
+        stage: v.stage.map(|s| s.to_string()),
+        is_stage: v.is_stage,
+        total_bytes: v.total_bytes,
+        free_bytes: v.free_bytes,
+        reserve_bytes: v.reserve_bytes,
+        segments,
+        bytes,
+        open_segments: load.usage.open,
+        waiting_segments: waits(segments),
+        waiting_bytes: waits(bytes),
+        moved_segments: load.moved,
+        moved_bytes: load.moved_bytes,
+        move_failures: load.failures,
+        alarm: load.alarm,
     }
 }

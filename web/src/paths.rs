@@ -37,3 +37,9 @@ pub fn tls(data: &Path) -> PathBuf {
 pub fn lock(data: &Path) -> PathBuf {
     data.join("lock")
 }
+
+/// Folder in which the command line leaves orders for the running node.
+#[must_use]
+pub fn orders(data: &Path) -> PathBuf {
+    data.join("orders")
+}

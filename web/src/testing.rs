@@ -38,7 +38,9 @@ use crate::auth::register::{Register, RegisterError};
 use crate::http::accept::Peer;
 use crate::http::policy::Entry;
 use crate::media::{FootageIndex, Media, Span, Stretch};
-use crate::recordings::{RecordingNow, Recordings, VolumeNow, VolumeState};
+use crate::recordings::{
+    OrderRefused, RecordingNow, Recordings, VolumeDetail, VolumeNow, VolumeOrder, VolumeState, VolumeUse,
+};
 
 /// Noon of some day.
 pub const NOW: UtcMicros = UtcMicros(1_790_000_000_000_000);
@@ -100,11 +102,44 @@ impl FootageIndex for FakeIndex {
 #[derive(Default)]
 pub struct FakeRecordings {
     pub now: Mutex<BTreeMap<StreamKey, RecordingNow>>,
+    pub orders: Mutex<Vec<(String, VolumeOrder)>>,
+    pub refuse_orders: AtomicBool,
 }
 
 impl Recordings for FakeRecordings {
     fn stream(&self, key: &StreamKey) -> Option<RecordingNow> {
         self.now.lock().get(key).copied()
+    }
+    fn volume_details(&self) -> Vec<VolumeDetail> {
+        vec![VolumeDetail {
+            id: "v1".into(),
+            state: VolumeState::Ok,
+            detail: None,
+            since_us: NOW.0,
+            mode: VolumeUse::Use,
+            weight: 100,
+            stage: None,
+            is_stage: false,
+            total_bytes: 1000,
+            free_bytes: 400,
+            reserve_bytes: 100,
+            segments: 3,
+            bytes: 500,
+            open_segments: 1,
+            waiting_segments: 0,
+            waiting_bytes: 0,
+            moved_segments: 0,
+            moved_bytes: 0,
+            move_failures: 0,
+            alarm: None,
+        }]
+    }
+    fn order(&self, volume: &str, order: VolumeOrder) -> Result<(), OrderRefused> {
+        if self.refuse_orders.load(Ordering::SeqCst) {
+            return Err(OrderRefused("another disk is there; fengsui volume adopt v1".into()));
+        }
+        self.orders.lock().push((volume.to_owned(), order));
+        Ok(())
     }
     fn volumes(&self) -> Vec<VolumeNow> {
         vec![VolumeNow {

@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 
 use super::section::{Findings, Section, Spot, Text};
 use super::tidy;
-use crate::checked::{NodeConfig, StorageConfig, VolumeConfig, WebConfig};
-use crate::ids::Slug;
+use crate::checked::{NodeConfig, StorageConfig, VolumeConfig, VolumeKind, WebConfig};
+use crate::ids::{Slug, VolumeId};
 use crate::limits;
 
 /// Where the node listens when nothing is said.
@@ -150,24 +150,79 @@ pub(super) fn storage(
         .and_then(|mib| usize::try_from(mib.saturating_mul(1 << 20)).ok())
         .unwrap_or(limits::RING_BYTES_BUDGET_DEFAULT);
     let mut checked: Vec<(VolumeConfig, u32)> = Vec::new();
-    for section in volumes {
-        checked.extend(volume(section, base, data, &checked, out));
+    let mut sections = Vec::new();
+    for mut section in volumes {
+        let found = volume(&mut section, base, data, &checked, out);
+        sections.push((section, found.as_ref().map(|(v, _)| v.id.clone())));
+        checked.extend(found);
     }
-    let volumes = checked.into_iter().map(|(volume, _)| volume).collect();
+    let mut volumes: Vec<VolumeConfig> = checked.into_iter().map(|(volume, _)| volume).collect();
+    for (section, id) in sections {
+        ways(section, id.as_ref(), &mut volumes, out);
+    }
     let scrub_bytes_per_s = scrub.map_or(limits::SCRUB_RATE_DEFAULT, |mib| mib.saturating_mul(1 << 20));
     Some(StorageConfig { volumes, ring_budget_bytes, scrub_bytes_per_s })
 }
 
+/// Checks `kind`, `stage` and `weight` of one volume, which speak of other volumes too.
+fn ways(mut section: Section, id: Option<&VolumeId>, volumes: &mut [VolumeConfig], out: &mut Findings) {
+    let staged = section.word(out, "kind", &[("direct", false), ("staged", true)]).unwrap_or(false);
+    let text = section.text(out, "stage");
+    let weight = section.whole(out, "weight", limits::VOLUME_WEIGHT, "percent");
+    let mut kind = VolumeKind::Direct;
+    match text {
+        None if staged => {
+            section.missing(out, "stage", "name the fast volume that open segments are written on");
+        }
+        Some(text) if !staged => {
+            let remedy = "write kind = \"staged\" beside it, or remove it";
+            section.refuse(out, "stage", &text, "is set on a volume that is not staged", remedy);
+        }
+        Some(text) => match stage(&text, id, volumes) {
+            Ok(stage) => kind = VolumeKind::Staged { stage },
+            Err((problem, remedy)) => section.refuse(out, "stage", &text, problem, remedy),
+        },
+        None => {}
+    }
+    section.finish(out);
+    if let Some(volume) = volumes.iter_mut().find(|v| Some(&v.id) == id) {
+        volume.kind = kind;
+        volume.weight = weight.and_then(|w| u32::try_from(w).ok()).unwrap_or(volume.weight);
+    }
+}
+
+/// The volume that `text` names as the stage of `id`, or what is wrong with it and the remedy.
+fn stage(
+    text: &Text,
+    id: Option<&VolumeId>,
+    volumes: &[VolumeConfig],
+) -> Result<VolumeId, (&'static str, &'static str)> {
+    let Some(stage) = volumes.iter().find(|v| v.id.as_str() == text.value) else {
+        return Err(("is no volume known here", "write the id of another [[storage.volume]]"));
+    };
+    let used = |v: &VolumeConfig| matches!(&v.kind, VolumeKind::Staged { stage } if Some(stage) == id);
+    if Some(&stage.id) == id {
+        return Err(("is the volume itself", "name another volume, or write kind = \"direct\""));
+    }
+    if matches!(stage.kind, VolumeKind::Staged { .. }) || volumes.iter().any(used) {
+        return Err((
+            "would make a stage of a staged volume",
+            "a stage is written to directly; name such a volume",
+        ));
+    }
+    Ok(stage.id.clone())
+}
+
 /// Checks one volume against those before it.
 fn volume(
-    mut section: Section,
+    section: &mut Section,
     base: &Path,
     data: Option<&Path>,
     before: &[(VolumeConfig, u32)],
     out: &mut Findings,
 ) -> Option<(VolumeConfig, u32)> {
     let line = section.spot.line;
-    let id = slug(&mut section, "id", out);
+    let id = slug(section, "id", out);
     let text = section.need_text(out, "path", "name the folder of the footage");
     let reserve = section.whole(out, "reserve_mib", limits::VOLUME_RESERVE_MIB, "MiB");
     if let Some((id, text)) = &id
@@ -191,10 +246,9 @@ fn volume(
             section.refuse(out, "path", text, "holds the folder of node.data", remedy);
         }
     }
-    section.finish(out);
     let reserve_bytes =
         reserve.map_or(limits::VOLUME_RESERVE_BYTES_DEFAULT, |mib| mib.saturating_mul(1 << 20));
-    Some((VolumeConfig { id: id?.0, path: path?, reserve_bytes }, line))
+    Some((VolumeConfig::direct(id?.0, path?, reserve_bytes), line))
 }
 
 /// A tidy path with the links of its existing part followed, so that two names of one folder are equal.

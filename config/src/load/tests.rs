@@ -6,6 +6,7 @@ use std::path::Path;
 use expect_test::{Expect, expect};
 
 use super::*;
+use crate::checked::VolumeKind;
 use crate::env::Env;
 use crate::topology::{CameraClass, Datum, PlaceKind, RecordPolicy, Transport};
 
@@ -345,4 +346,30 @@ fn sealed_passwords_open_with_the_key_file_and_for_their_camera_alone() {
 fn a_file_that_is_not_there_is_one_refusal() {
     let refusals = Config::load(Path::new("not-there.toml"), &env(&[])).unwrap_err();
     expect!["not-there.toml: file: cannot be read: No such file or directory (os error 2); name a readable TOML file"].assert_eq(&refusals.to_string());
+}
+
+#[test]
+fn staged_volumes_and_weights_are_read_and_checked() {
+    let second = "id = \"v2\"\npath = \"footage2\"";
+    let text = with(second, &format!("{second}\nkind = \"staged\"\nstage = \"v1\"\nweight = 50"));
+    let (config, found) = check_text(&text).unwrap_or_else(|refusals| panic!("{refusals}"));
+    assert_eq!(found, Vec::new());
+    let volumes = &config.storage.volumes;
+    assert_eq!(volumes[1].kind, VolumeKind::Staged { stage: "v1".parse().unwrap() });
+    assert_eq!((volumes[0].weight, volumes[1].weight), (100, 50));
+    assert!(config.storage.is_stage(&volumes[0].id) && !config.storage.is_stage(&volumes[1].id));
+    let bad = |lines: &str| refusals(&with(second, &format!("{second}\n{lines}")));
+    expect![[r#"fengsui.toml:21:9: storage.volume.stage = "v1": is set on a volume that is not staged; write kind = "staged" beside it, or remove it"#]].assert_eq(&bad("stage = \"v1\""));
+    expect!["fengsui.toml:18:1: storage.volume.stage: is missing; name the fast volume that open segments are written on"].assert_eq(&bad("kind = \"staged\""));
+    expect![[r#"fengsui.toml:22:9: storage.volume.stage = "v9": is no volume known here; write the id of another [[storage.volume]]"#]].assert_eq(&bad("kind = \"staged\"\nstage = \"v9\""));
+    expect![[r#"fengsui.toml:22:9: storage.volume.stage = "v2": is the volume itself; name another volume, or write kind = "direct""#]].assert_eq(&bad("kind = \"staged\"\nstage = \"v2\""));
+    expect![[r#"
+        fengsui.toml:21:8: storage.volume.kind = "fast": is not a word known here; write one of: direct, staged
+        fengsui.toml:22:10: storage.volume.weight = 0: is out of bounds; write whole percent between 1 and 1000"#]].assert_eq(&bad("kind = \"fast\"\nweight = 0"));
+    let both = with("id = \"v1\"\n", "id = \"v1\"\nkind = \"staged\"\nstage = \"v2\"\n").replacen(
+        second,
+        &format!("{second}\nkind = \"staged\"\nstage = \"v1\""),
+        1,
+    );
+    expect![[r#"fengsui.toml:24:9: storage.volume.stage = "v1": would make a stage of a staged volume; a stage is written to directly; name such a volume"#]].assert_eq(&refusals(&both));
 }

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use fengsui_config::clock::Clock;
 use fengsui_config::ids::{CameraId, StreamKey, StreamKind, VolumeId};
+use fengsui_config::limits;
 use serde::Serialize;
 
 use super::index::StreamRows;
@@ -31,6 +32,9 @@ pub struct CheckReport {
     pub missing: u64,
     /// Names in the directories of footage that are none of ours; left alone.
     pub foreign: u64,
+    /// Closed files whose segment the catalogue knows on another volume: left by a move that a crash cut short.
+    #[serde(skip)]
+    pub strays: Vec<SegmentRow>,
 }
 
 /// What a rebuild did.
@@ -57,6 +61,8 @@ impl Catalogue {
         stop: &AtomicBool,
     ) -> Result<CheckReport, StoreError> {
         let mut report = CheckReport::default();
+        let identity = root.join(crate::volume::IDENTITY_FILE);
+        let known_disk = self.fs.metadata(&identity).is_ok();
         let mut keys: BTreeSet<StreamKey> = self.keys().into_iter().collect();
         keys.extend(list_streams(&*self.fs, root, &mut report)?);
         for key in keys {
@@ -66,13 +72,17 @@ impl Catalogue {
             // Rows first, names second: a segment closed in between is no missing file.
             let rows = self.rows_on(volume, key);
             let names = list_names(&*self.fs, root, key, &mut report)?;
+            if known_disk {
+                // A disk that went away meanwhile has no names, but its footage is not gone.
+                self.fs.metadata(&identity).map_err(StoreError::io("look at volume identity", &identity))?;
+            }
             self.mend(volume, root, key, &rows, &names, &mut report)?;
         }
         Ok(report)
     }
 
     /// Closed rows of one stream on one volume.
-    fn rows_on(&self, volume: &VolumeId, key: StreamKey) -> Vec<SegmentRow> {
+    pub(crate) fn rows_on(&self, volume: &VolumeId, key: StreamKey) -> Vec<SegmentRow> {
         let inner = self.inner.read();
         let Some(rows) = inner.index.rows(&key) else { return Vec::new() };
         let Some(at) = inner.index.volumes.iter().position(|v| v == volume) else { return Vec::new() };
@@ -111,6 +121,10 @@ impl Catalogue {
                         self.fs.metadata(&path).map_err(StoreError::io("look at segment", &path))?.len;
                     if self.add_found(&row) {
                         report.added += 1;
+                    } else if report.strays.len() < limits::MOVES_QUEUED_MAX
+                        && self.segment(key, name.number).is_some_and(|known| known.volume != *volume)
+                    {
+                        report.strays.push(row);
                     }
                 }
                 None if self.add_unfinished(volume, key, name) => report.unfinished += 1,
@@ -118,8 +132,11 @@ impl Catalogue {
             }
         }
         for row in rows.iter().filter(|r| !names.contains(&r.name())) {
-            self.removed(row, GapReason::Damaged);
-            report.missing += 1;
+            // A segment that was moved in between is no missing file either.
+            if self.segment(key, row.number).is_some_and(|now| now.volume == *volume) {
+                self.removed(row, GapReason::Damaged);
+                report.missing += 1;
+            }
         }
         Ok(())
     }

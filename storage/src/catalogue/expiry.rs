@@ -80,6 +80,11 @@ impl Inner {
         else {
             return false;
         };
+        // Moved to another volume meanwhile: there it was not deleted.
+        let home = rows.closed.get(at).and_then(|r| self.index.volumes.get(usize::from(r.volume)));
+        if home != Some(&row.volume) {
+            return false;
+        }
         // Seams to the footage beside it belong to the gap, or they would be neither footage nor gap.
         let micros = |ms: i64| UtcMicros(ms.saturating_mul(1000));
         let (mut from, mut to) = (row.start(), row.end());

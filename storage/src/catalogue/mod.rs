@@ -14,6 +14,7 @@ mod expiry;
 mod index;
 mod log;
 mod query;
+mod relocate;
 mod store;
 #[cfg(test)]
 mod tests;
@@ -37,6 +38,7 @@ pub use crate::gaps::{Span, SpanKind};
 pub use check::{CheckReport, RebuildReport};
 pub use expiry::StoredSegment;
 pub use query::Summary;
+pub use relocate::VolumeUsage;
 
 use index::{Index, StreamRows};
 use log::{Packed, Record};

@@ -284,7 +284,10 @@ fn names_are_the_truth() {
     fs.put(Path::new("/v1/33080000001320000001/main/20231114/notes.txt"), vec![1]);
     fs.put(Path::new("/v1/fengsui-volume.json"), vec![1]);
     let report = c.check_volume(&volume("v1"), Path::new("/v1"), &AtomicBool::new(false)).unwrap();
-    assert_eq!(report, CheckReport { files: 3, added: 1, unfinished: 1, missing: 1, foreign: 1 });
+    assert_eq!(
+        report,
+        CheckReport { files: 3, added: 1, unfinished: 1, missing: 1, foreign: 1, strays: Vec::new() }
+    );
     assert_eq!(spans(&c, key(1)), ["0..300 footage", "300..600 Damaged"]);
     assert_eq!(c.segments(key(2), at(0), at(10)), [found]);
     assert_eq!(c.unfinished()[0].number, 9);
@@ -373,4 +376,33 @@ fn deleted_rows_become_one_gap_that_reaches_to_the_footage_beside_it() {
         std::ops::ControlFlow::Continue(())
     });
     assert_eq!(left, [5, 6]);
+}
+
+#[test]
+fn a_moved_segment_is_found_on_its_new_volume_alone_and_survives_a_restart() {
+    let fs = SimFs::new(1);
+    let c = open(&fs, 0);
+    let (old, second) = (row(key(1), 1, 0, 300), row(key(1), 2, 300, 300));
+    c.closed(&old, [1; 32]);
+    c.closed(&second, [2; 32]);
+    let to = "v9".parse().unwrap();
+    assert!(c.relocated(&second, &to) && c.relocated(&old, &to));
+    assert!(!c.relocated(&old, &to), "it is not where the row says");
+    assert!(!c.relocated(&row(key(1), 7, 0, 300), &to));
+    assert_eq!(
+        c.expired(std::slice::from_ref(&old), GapReason::Expired),
+        0,
+        "what was moved was not deleted"
+    );
+    assert_eq!(c.last_hash(key(1)), [2; 32], "the next segment continues the chain");
+    c.flush(true).unwrap();
+    drop(c);
+    let c = open(&fs, 2000);
+    assert_eq!(c.last_hash(key(1)), [2; 32]);
+    assert_eq!(c.stats().segments, 2);
+    let volumes: Vec<String> = [1, 2].map(|n| c.segment(key(1), n).unwrap().volume.to_string()).into();
+    assert_eq!(volumes, ["v9", "v9"]);
+    let usage = c.usage();
+    assert_eq!((usage[&to].segments, usage[&to].first_end_ms.is_some()), (2, true));
+    assert_eq!(usage[&old.volume].segments, 0);
 }

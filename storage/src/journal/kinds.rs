@@ -62,6 +62,12 @@ kinds! {
     INTEGRITY_REPAIRED = "integrity.repaired", 1, Term, [], "A damaged segment was replaced by a copy: `{camera, stream, volume, file, segment, from_us, to_us, replica, kept}`";
     INTEGRITY_CLEARED = "integrity.cleared", 1, Term, [], "A segment that did not hold was found to hold again: `{camera, stream, volume, file, segment, from_us, to_us}`";
     INTEGRITY_REQUESTED = "integrity.requested", 1, Term, [], "Somebody had footage checked: `{by, address, camera?, stream?, from_us, to_us}`";
+    VOLUME_USED = "volume.used", 1, Term, [], "A volume is to take footage: `{by, address?, volume}`";
+    VOLUME_DRAINED = "volume.drained", 1, Term, [], "A volume is to get no new segments: `{by, address?, volume}`";
+    VOLUME_EVACUATED = "volume.evacuated", 1, Term, [], "What a volume holds is to be moved away: `{by, address?, volume}`";
+    VOLUME_ADOPTED = "volume.adopted", 1, Term, [], "A disk with what is on it is to be a volume: `{by, address?, volume}`";
+    VOLUME_REPLACED = "volume.replaced", 1, Term, [], "A new disk is to be a volume: `{by, address?, volume}`";
+    VOLUME_ORDER_REFUSED = "volume.order_refused", 1, Term, [], "An order for a volume was not carried out: `{by, volume, order, why}`";
     BACKUP_MADE = "backup.made", 1, Term, [], "A backup was made: `{cut_seq, cut_hash, keys}`";
 }
 

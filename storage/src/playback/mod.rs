@@ -226,9 +226,13 @@ impl Footage {
     ) -> Result<(SegmentRow, SharedReader), StoreError> {
         let row = self.row(key, start_ms, number)?;
         match self.reader(&row) {
-            // It was closed and renamed between the look into the index and the opening.
-            Err(e) if !row.closed && e.io_kind() == Some(std::io::ErrorKind::NotFound) => {
+            // It was closed and renamed, or moved to another volume, between the look into the index and the opening.
+            Err(e) if e.io_kind() == Some(std::io::ErrorKind::NotFound) => {
+                let before = row;
                 let row = self.row(key, start_ms, number)?;
+                if (row.closed, &row.volume) == (before.closed, &before.volume) {
+                    return Err(e);
+                }
                 let reader = self.reader(&row)?;
                 Ok((row, reader))
             }

@@ -7,9 +7,9 @@ use std::time::Duration;
 use fengsui_config::clock::MonoMicros;
 use fengsui_config::limits;
 
-use super::Core;
 use super::stats::count;
 use super::stream::StreamRecorder;
+use super::{Core, VolumeCell};
 use crate::catalogue::Unfinished;
 use crate::error::StoreError;
 use crate::frame::GapReason;
@@ -17,7 +17,7 @@ use crate::segment::{SegmentName, finish_torn, stream_dir};
 use crate::volume::VolumeState;
 
 /// Longest pause between two attempts to close a file.
-const RECOVERY_PAUSE_MAX: Duration = Duration::from_secs(600);
+pub(super) const RECOVERY_PAUSE_MAX: Duration = Duration::from_secs(600);
 
 /// See the module.
 pub(super) struct Keeper {
@@ -77,7 +77,7 @@ impl Keeper {
         let why = self.why_homeless();
         let mut left = Vec::new();
         for mut stream in waiting {
-            match self.core.preferred(stream.key()).and_then(|i| self.core.volumes.get(i)) {
+            match self.core.preferred(stream.key(), None).and_then(|i| self.core.volumes.get(i)) {
                 Some(volume) => volume.inbox.lock().push(stream),
                 None if !stream.cell.is_due() => {
                     stream.homeless(GapReason::Policy, now);
@@ -156,23 +156,39 @@ impl Checker {
         while !self.core.is_stopping() {
             self.core.pause(limits::VOLUME_PROBE_INTERVAL);
             self.recover();
+            self.core.settle_strays();
+            let back = |v: &VolumeCell| v.unchecked.load(Ordering::Acquire) && v.status.read().is_there();
+            if self.core.volumes.iter().any(back) {
+                self.check();
+            }
         }
     }
 
+    /// Compares the names on every volume that is there and has not been looked at since it came.
     pub(super) fn check(&self) {
         self.recover();
-        for volume in &self.core.volumes {
+        for (index, volume) in self.core.volumes.iter().enumerate() {
             if volume.status.read().state == VolumeState::Missing || self.core.is_stopping() {
                 continue;
             }
+            if !volume.unchecked.swap(false, Ordering::AcqRel) {
+                continue;
+            }
             match self.core.options.catalogue.check_volume(&volume.id, &volume.root, &self.core.stopping) {
-                Ok(report) if report.added + report.missing + report.unfinished > 0 => {
-                    tracing::warn!(volume = %volume.id, ?report, "catalogue was not what is on the disk");
+                Ok(report) => {
+                    if report.added + report.missing + report.unfinished + report.strays.len() as u64 > 0 {
+                        tracing::warn!(volume = %volume.id, ?report, "catalogue was not what is on the disk");
+                    }
+                    self.core.add_strays(index, report.strays);
                 }
-                Ok(_) => {}
-                Err(e) => tracing::error!(volume = %volume.id, error = %e, "names could not be checked"),
+                Err(e) => {
+                    volume.unchecked.store(true, Ordering::Release);
+                    tracing::error!(volume = %volume.id, error = %e, "names could not be checked");
+                }
             }
         }
+        self.core.settle_strays();
+        self.core.moves.rescan();
         self.queue_unfinished();
         self.recover();
     }
@@ -228,6 +244,7 @@ impl Checker {
         let stored_to = match (&row, &finished) {
             (Some(row), Some(f)) => {
                 catalogue.closed(row, f.hash);
+                self.core.closed_on(&row.volume, row.key, row.number, row.start_ms);
                 row.end()
             }
             _ => {

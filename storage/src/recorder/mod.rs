@@ -12,7 +12,10 @@
 //! - Units whose write was refused go to a new file, from the key frame before them on.
 //! - After a failed sync no byte is written to any file that was open then.
 
+mod copy;
 mod keeper;
+mod moves;
+mod orders;
 mod stats;
 mod stream;
 #[cfg(test)]
@@ -22,14 +25,13 @@ mod worker;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use fengsui_config::VolumeConfig;
 use fengsui_config::clock::{Clock, MonoMicros};
 use fengsui_config::ids::{NodeId, StreamKey, VolumeId};
-use fengsui_config::limits;
+use fengsui_config::{VolumeConfig, VolumeKind, limits};
 use parking_lot::{Condvar, Mutex, RwLock};
 
 use crate::catalogue::{Catalogue, Unfinished};
@@ -39,9 +41,11 @@ use crate::hub::Hub;
 use crate::segment::NodeKey;
 use crate::volume::{Volume, VolumeStatus};
 
+pub use moves::VolumeLoad;
 pub use stats::{RecorderStats, StreamRecording};
 
 use keeper::Keeper;
+use moves::{Mover, Moves};
 use stats::StreamCell;
 use stream::StreamRecorder;
 use worker::Worker;
@@ -83,6 +87,13 @@ struct VolumeCell {
     status: RwLock<VolumeStatus>,
     /// Streams handed to the volume, to be taken in at its next look.
     inbox: Mutex<Vec<StreamRecorder>>,
+    /// An order changed what is known of the volume: look at it anew.
+    reload: AtomicBool,
+    /// Its names have not been compared with the catalogue since it came (back).
+    unchecked: AtomicBool,
+    /// How long the last look at its streams took, in microseconds.
+    look_us: AtomicU64,
+    moves: moves::Totals,
 }
 
 /// A file that waits for recovery.
@@ -103,6 +114,8 @@ struct Core {
     cells: RwLock<BTreeMap<StreamKey, Arc<StreamCell>>>,
     /// Files without a footer that may be closed now.
     recoveries: Mutex<Vec<Waiting>>,
+    /// Closed segments on their way to another volume.
+    moves: Moves,
     /// A plan was set.
     planned: AtomicBool,
     /// The streams of the first plan were taken up: the time before the start is explained.
@@ -117,10 +130,13 @@ impl Core {
         self.volumes.iter().map(|v| v.status.read().clone()).collect()
     }
 
-    /// The volume that suits a stream best now.
-    fn preferred(&self, key: StreamKey) -> Option<usize> {
-        let statuses = self.statuses();
-        let id = crate::volume::choose(&statuses, stream_seed(key))?;
+    /// The volume on which the stream's next segment is to be written; `current` is where it is now.
+    fn preferred(&self, key: StreamKey, current: Option<usize>) -> Option<usize> {
+        crate::volume::place(&self.statuses(), stream_seed(key), current)
+    }
+
+    /// Index of a volume.
+    fn index_of(&self, id: &VolumeId) -> Option<usize> {
         self.volumes.iter().position(|v| v.id == *id)
     }
 
@@ -155,11 +171,18 @@ fn stream_seed(key: StreamKey) -> u64 {
     hash.as_bytes().first_chunk().map_or(0, |b| u64::from_le_bytes(*b))
 }
 
+/// What drives a recorder.
+struct Parts {
+    keeper: Keeper,
+    workers: Vec<Worker>,
+    movers: Vec<Mover>,
+}
+
 /// The recorder of a node.
 pub struct Recorder {
     core: Arc<Core>,
     /// The parts while no thread drives them.
-    parts: Mutex<Option<(Keeper, Vec<Worker>)>>,
+    parts: Mutex<Option<Parts>>,
     threads: Mutex<Vec<JoinHandle<()>>>,
 }
 
@@ -174,10 +197,14 @@ impl Recorder {
     /// Fails when a thread cannot be started.
     pub fn start(options: RecorderOptions) -> Result<Self, StoreError> {
         let recorder = Self::manual(options);
-        if let Some((keeper, workers)) = recorder.parts.lock().take() {
+        if let Some(Parts { keeper, workers, movers }) = recorder.parts.lock().take() {
             for worker in workers {
                 let name = format!("volume {}", worker.id());
                 recorder.spawn(name, move || worker.run())?;
+            }
+            for mover in movers {
+                let name = format!("moves to {}", mover.id());
+                recorder.spawn(name, move || mover.run())?;
             }
             let checker = keeper.checker();
             recorder.spawn("recorder".into(), move || keeper.run())?;
@@ -193,9 +220,10 @@ impl Recorder {
         let mut cells = Vec::new();
         let mut volumes = Vec::new();
         for config in &options.volumes {
-            let VolumeConfig { id, path, reserve_bytes } = config.clone();
-            let mut volume =
-                Volume::new(id, path, reserve_bytes, options.node.clone(), options.data.clone(), utc);
+            let names =
+                |v: &VolumeConfig| matches!(&v.kind, VolumeKind::Staged { stage } if *stage == config.id);
+            let is_stage = options.volumes.iter().any(names);
+            let mut volume = Volume::new(config, is_stage, options.node.clone(), options.data.clone(), utc);
             volume.probe(&*options.fs, utc, mono);
             let status = volume.status().clone();
             if let Some(detail) = &status.detail {
@@ -206,16 +234,22 @@ impl Recorder {
                 root: status.root.clone(),
                 status: RwLock::new(status),
                 inbox: Mutex::default(),
+                reload: AtomicBool::new(false),
+                unchecked: AtomicBool::new(true),
+                look_us: AtomicU64::new(0),
+                moves: moves::Totals::default(),
             });
             volumes.push(volume);
         }
         let left = options.catalogue.unfinished();
+        let cells_len = cells.len();
         let core = Arc::new(Core {
             options,
             volumes: cells,
             homeless: Mutex::default(),
             cells: RwLock::default(),
             recoveries: Mutex::default(),
+            moves: Moves::new(cells_len),
             planned: AtomicBool::new(false),
             taken_up: AtomicBool::new(false),
             stopping: AtomicBool::new(false),
@@ -225,8 +259,12 @@ impl Recorder {
         left.into_iter().for_each(|file| core.recover_later(file));
         let workers =
             volumes.into_iter().enumerate().map(|(i, v)| Worker::new(core.clone(), i, v)).collect::<Vec<_>>();
-        let keeper = Keeper::new(core.clone());
-        Self { core, parts: Mutex::new(Some((keeper, workers))), threads: Mutex::default() }
+        let movers = {
+            let ids = core.volumes.iter().enumerate();
+            ids.map(|(i, v)| Mover::new(core.clone(), i, v.id.clone())).collect()
+        };
+        let parts = Parts { keeper: Keeper::new(core.clone()), workers, movers };
+        Self { core, parts: Mutex::new(Some(parts)), threads: Mutex::default() }
     }
 
     fn spawn(&self, name: String, f: impl FnOnce() + Send + 'static) -> Result<(), StoreError> {
@@ -254,19 +292,22 @@ impl Recorder {
 
     /// One look at everything. Only for a recorder made by [`Self::manual`].
     pub fn step(&self) {
-        if let Some((keeper, workers)) = &mut *self.parts.lock() {
+        if let Some(Parts { keeper, workers, movers }) = &mut *self.parts.lock() {
             keeper.step();
             for worker in workers.iter_mut() {
                 worker.step();
             }
             keeper.recover();
+            for mover in movers.iter_mut() {
+                mover.step();
+            }
         }
     }
 
     /// Compares the names on all volumes with the catalogue; a running recorder does so by itself after its start.
     pub fn check_volumes(&self) {
-        if let Some((keeper, _)) = &*self.parts.lock() {
-            keeper.checker().check();
+        if let Some(parts) = &*self.parts.lock() {
+            parts.keeper.checker().check();
         }
     }
 
@@ -279,7 +320,7 @@ impl Recorder {
             }
             self.core.bell.1.notify_all();
         }
-        if let Some((mut keeper, workers)) = self.parts.lock().take() {
+        if let Some(Parts { mut keeper, workers, .. }) = self.parts.lock().take() {
             keeper.step();
             for mut worker in workers {
                 worker.finish();

@@ -36,6 +36,8 @@ pub(super) struct Place<'a> {
     pub index: usize,
     pub volume: &'a VolumeId,
     pub root: &'a Path,
+    /// The volume is to get no new segments if another takes them: streams go at their next key frame.
+    pub leaving: bool,
     /// Room above the reserve.
     pub room: u64,
     pub now: UtcMicros,
@@ -241,16 +243,14 @@ impl StreamRecorder {
             let late = active.rotate_at + limits::SEGMENT_KEY_WAIT_MAX;
             let large = active.bytes + active.writer.pending_bytes() as u64 + unit.unit.data.len() as u64;
             forced = video && !key && (unit.unit.utc >= late || large > limits::SEGMENT_BYTES_MAX);
-            let rotate =
-                key && (unit.unit.utc >= active.rotate_at || large > limits::SEGMENT_BYTES_MAX / 16 * 15);
+            let due = unit.unit.utc >= active.rotate_at || large > limits::SEGMENT_BYTES_MAX / 16 * 15;
+            let elsewhere = |core: &Core| core.preferred(self.key, Some(place.index)) != Some(place.index);
+            let rotate = key && (due || (place.leaving && elsewhere(place.core)));
             if rotate || forced {
                 // The last picture lasts until this one.
                 active.writer.followed_by(&unit.unit);
                 self.end(place, EndReason::Rotation)?;
                 self.start = StartReason::Rotation;
-                if !forced && place.core.preferred(self.key) != Some(place.index) {
-                    return Ok(Look::Move);
-                }
             }
         }
         if self.active.is_none() {
@@ -258,6 +258,9 @@ impl StreamRecorder {
             if refused || (!key && !forced) {
                 self.cell.change(|s| s.skipped_units += 1);
                 return Ok(Look::Stay);
+            }
+            if !forced && place.core.preferred(self.key, Some(place.index)) != Some(place.index) {
+                return Ok(Look::Move);
             }
             self.begin(place, &unit)?;
         }
@@ -376,6 +379,12 @@ impl StreamRecorder {
             Ok(closed) => {
                 options.catalogue.closed(&closed.row, closed.hash);
                 options.catalogue.flush_soon();
+                place.core.closed_on(
+                    &closed.row.volume,
+                    closed.row.key,
+                    closed.row.number,
+                    closed.row.start_ms,
+                );
                 let (units, grown) = (self.unstored as u64, closed.row.bytes.saturating_sub(before));
                 self.covered = Some(closed.end);
                 self.reserve = (closed.row.bytes + closed.row.bytes / 16).min(RESERVE_MAX);

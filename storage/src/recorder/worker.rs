@@ -2,8 +2,9 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
-use fengsui_config::clock::MonoMicros;
+use fengsui_config::clock::{MonoMicros, UtcMicros};
 use fengsui_config::ids::VolumeId;
 use fengsui_config::limits;
 
@@ -13,7 +14,7 @@ use super::stream::{Look, Place, StreamRecorder};
 use crate::error::StoreError;
 use crate::fs::PageBuf;
 use crate::segment::EndReason;
-use crate::volume::{Volume, VolumeState};
+use crate::volume::{Volume, VolumeMode, VolumeState};
 
 /// How much of a failure's open segments may still be written to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -68,32 +69,57 @@ impl Worker {
         if let Some(cell) = self.core.volumes.get(self.index) {
             self.streams.append(&mut cell.inbox.lock());
         }
-        if self.volume.probe_due(mono) {
-            if self.volume.probe(&*self.core.options.fs, utc, mono) {
-                let status = self.volume.status();
-                tracing::warn!(volume = %status.id, state = ?status.state, detail = status.detail, "volume changed");
-            }
-            self.publish();
-        }
+        self.probe(utc, mono);
         match self.volume.status().state {
             VolumeState::Ok => self.look(),
+            // What is open is brought to its next key frame, and the stream goes on elsewhere without a seam.
+            VolumeState::Full if self.volume.may_finish() => self.look(),
             VolumeState::Full => self.leave(Leave::InOrder),
             VolumeState::Error | VolumeState::Missing => self.leave(Leave::GiveUp),
         }
-        if self.volume.is_ok() {
+        if self.volume.is_ok() || self.volume.may_finish() {
             self.sync(mono);
         }
+        if let Some(cell) = self.core.volumes.get(self.index) {
+            let took = self.core.options.clock.mono().since(mono);
+            cell.look_us.store(u64::try_from(took.as_micros()).unwrap_or(u64::MAX), Ordering::Relaxed);
+        }
+    }
+
+    /// Looks at the volume itself when that is due.
+    fn probe(&mut self, utc: UtcMicros, mono: MonoMicros) {
+        let Some(cell) = self.core.volumes.get(self.index) else { return };
+        if cell.reload.swap(false, Ordering::AcqRel) {
+            self.volume.forget();
+        }
+        if !self.volume.probe_due(mono) {
+            return;
+        }
+        let was_there = self.volume.status().is_there();
+        if self.volume.probe(&*self.core.options.fs, utc, mono) {
+            let status = self.volume.status();
+            tracing::warn!(volume = %status.id, state = ?status.state, mode = ?status.mode, detail = status.detail, "volume changed");
+            if status.is_there() && !was_there {
+                cell.unchecked.store(true, Ordering::Release);
+            }
+            self.core.moves.rescan();
+        }
+        self.publish();
     }
 
     fn look(&mut self) {
         let mut failure = None;
+        let leaving = {
+            let status = self.volume.status();
+            status.state != VolumeState::Ok || status.mode != VolumeMode::Use
+        };
         let streams = std::mem::take(&mut self.streams);
         for mut stream in streams {
             if failure.is_some() {
                 self.streams.push(stream);
                 continue;
             }
-            match stream.look(&mut self.place()) {
+            match stream.look(&mut Place { leaving, ..self.place() }) {
                 Ok(Look::Stay) => self.streams.push(stream),
                 Ok(Look::Move) => self.core.homeless.lock().push(stream),
                 Ok(Look::Done) => drop(stream),
@@ -183,6 +209,7 @@ impl Worker {
             index: self.index,
             volume: &status.id,
             root: &status.root,
+            leaving: false,
             room: status.free_bytes.saturating_sub(status.reserve_bytes),
             now: self.core.options.clock.utc(),
             buf: &mut self.buf,

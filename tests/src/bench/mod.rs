@@ -5,3 +5,4 @@ pub mod camsim;
 pub mod child;
 pub mod floor;
 pub mod recorder;
+pub mod write_path;

@@ -31,6 +31,8 @@ enum Command {
     Camsim(bench::camsim::Options),
     /// Recording cost beside ffmpeg and the floor
     Recorder(bench::recorder::Options),
+    /// The write path alone: cost and extents of many files beside the bare floor
+    WritePath(bench::write_path::Options),
     /// The floor alone: receive and write
     Floor {
         /// RTSP address of the simulator
@@ -79,6 +81,7 @@ fn main() -> ExitCode {
     let done = match Arguments::parse().command {
         Command::Camsim(options) => bench::camsim::run(&options, &mut |figure| println!("{figure}")),
         Command::Recorder(options) => bench::recorder::run(&options, &mut |figure| println!("{figure}")),
+        Command::WritePath(options) => bench::write_path::run(&options, &mut |figure| println!("{figure}")),
         Command::Floor { address, cameras, seconds, sweep_ms, out } => {
             let (time, sweep) = (Duration::from_secs(seconds), Duration::from_millis(sweep_ms));
             bench::floor::run(address, cameras, time, sweep, &out)

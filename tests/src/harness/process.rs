@@ -143,6 +143,11 @@ impl Fengsui {
         Ok(api)
     }
 
+    /// Whether it still runs.
+    pub fn is_running(&mut self) -> bool {
+        matches!(self.child.try_wait(), Ok(None))
+    }
+
     /// All of its log so far.
     #[must_use]
     pub fn log(&self) -> Vec<String> {

@@ -12,7 +12,7 @@ use http::header::CONTENT_TYPE;
 
 use super::system;
 use crate::app::App;
-use crate::recordings::VolumeState;
+use crate::recordings::{VolumeDetail, VolumeState, VolumeUse};
 
 /// Counters and states for Prometheus.
 #[utoipa::path(get, path = "/metrics", tag = "system", responses(
@@ -60,6 +60,7 @@ fn write(app: &App) -> String {
     );
     volumes(&mut page, &system);
     integrity(&mut page, app);
+    volume_details(&mut page, app);
     hub(&mut page, app);
     live(&mut page, app);
     streams(&mut page, app);
@@ -104,6 +105,35 @@ fn integrity(page: &mut Page, app: &App) {
     page.single("integrity_rate_bytes", "gauge", "Bytes a second checked at most; 0 is off.", status.rate);
     let last = status.last.and_then(|l| l.finished).map_or(0.0, |t| t.0 as f64 / 1e6);
     page.single("integrity_last_pass_seconds", "gauge", "End of the last full pass, Unix time.", last);
+}
+
+/// Value of a volume's gauge or counter.
+type OfVolume = (&'static str, &'static str, &'static str, fn(&VolumeDetail) -> u64);
+
+fn volume_details(page: &mut Page, app: &App) {
+    let volumes = app.recordings.volume_details();
+    let families: [OfVolume; 8] = [
+        ("volume_draining", "gauge", "1 while the volume is to get no new segments.", |v| {
+            u64::from(v.mode != VolumeUse::Use)
+        }),
+        ("volume_segments", "gauge", "Closed segments on the volume.", |v| v.segments),
+        ("volume_footage_bytes", "gauge", "Their bytes.", |v| v.bytes),
+        ("volume_waiting_segments", "gauge", "Segments that wait to be moved elsewhere.", |v| {
+            v.waiting_segments
+        }),
+        ("volume_waiting_bytes", "gauge", "Their bytes.", |v| v.waiting_bytes),
+        ("volume_moved_segments_total", "counter", "Segments moved elsewhere.", |v| v.moved_segments),
+        ("volume_move_failures_total", "counter", "Moves that failed.", |v| v.move_failures),
+        ("volume_move_alarm", "gauge", "1 while segments wait longer than they should.", |v| {
+            u64::from(v.alarm.is_some())
+        }),
+    ];
+    for (name, kind, help, value) in families {
+        page.family(name, kind, help);
+        for v in &volumes {
+            page.sample(name, &format!("{{volume=\"{}\"}}", v.id), value(v));
+        }
+    }
 }
 
 fn hub(page: &mut Page, app: &App) {

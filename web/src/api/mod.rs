@@ -13,6 +13,7 @@ pub mod system;
 mod tests;
 pub mod tickets;
 pub mod view;
+pub mod volumes;
 
 use std::sync::Arc;
 
@@ -71,6 +72,8 @@ fn routes(app: Arc<App>) -> Routes {
         .on(Method::POST, "/api/v1/reload", LoggedIn, system::reload)
         .on(Method::GET, "/api/v1/integrity", LoggedIn, integrity::show)
         .on(Method::POST, "/api/v1/integrity/checks", LoggedIn, integrity::check)
+        .on(Method::GET, "/api/v1/volumes", LoggedIn, volumes::list)
+        .on(Method::POST, "/api/v1/volumes/{volume}/{order}", LoggedIn, volumes::order)
         .on(Method::GET, "/api/v1/topology", LoggedIn, system::topology)
         .on(Method::GET, "/api/v1/cameras", LoggedIn, cameras::list)
         .on(Method::GET, "/api/v1/cameras.csv", LoggedIn, cameras::csv)

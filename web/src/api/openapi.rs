@@ -25,12 +25,14 @@ use utoipa::OpenApi;
         super::footage::still, super::footage::segments, super::footage::segment,
         super::hls::playlist, super::hls::init, super::hls::part,
         super::tickets::create,
+        super::volumes::list, super::volumes::order,
     ),
     tags(
         (name = "session", description = "Log in and out"),
         (name = "system", description = "The node"),
         (name = "cameras", description = "Cameras and their states"),
         (name = "live", description = "Live pictures"),
+        (name = "volumes", description = "Disks that hold footage"),
         (name = "footage", description = "Stored pictures"),
     )
 )]

@@ -25,6 +25,8 @@ fn concrete(path: &str) -> String {
         .replace("{name}", "1790000000000_1_300000_vk.mp4")
         .replace("{segment}", "1790000000000_1_300000_vk.mp4")
         .replace("{part}", "0.m4s")
+        .replace("{volume}", "v1")
+        .replace("{order}", "drain")
 }
 
 #[tokio::test]
@@ -394,4 +396,28 @@ async fn the_stub_page_says_how_to_build_the_ui_or_the_ui_is_there() {
     assert!(page.headers["content-type"].to_str().unwrap().starts_with("text/html"));
     let missing = node.send(request(Method::GET, "/assets/none.js", None, None)).await;
     assert_eq!(missing.status, StatusCode::NOT_FOUND);
+}
+
+#[tokio::test]
+async fn an_order_for_a_volume_is_in_the_journal_before_it_is_carried_out() {
+    let node = node();
+    let cookie = node.set_up().await;
+    let list = node.get("/api/v1/volumes", &cookie).await.json();
+    assert_eq!(list["volumes"][0]["mode"], "use");
+    assert_eq!(list["volumes"][0]["segments"], 3);
+    let post = |path: &str| node.send(request(Method::POST, path, Some(&cookie), None));
+    assert_eq!(post("/api/v1/volumes/v1/drain").await.status, StatusCode::OK);
+    assert_eq!(node.register.of("volume.drained")[0]["volume"], "v1");
+    assert_eq!(node.recordings.orders.lock().len(), 1);
+    assert_eq!(post("/api/v1/volumes/v9/drain").await.status, StatusCode::NOT_FOUND);
+    assert_eq!(post("/api/v1/volumes/v1/explode").await.status, StatusCode::BAD_REQUEST);
+    node.register.broken.store(true, std::sync::atomic::Ordering::SeqCst);
+    assert!(post("/api/v1/volumes/v1/evacuate").await.status.is_server_error());
+    assert_eq!(node.recordings.orders.lock().len(), 1, "what is not noted is not done");
+    node.register.broken.store(false, std::sync::atomic::Ordering::SeqCst);
+    node.recordings.refuse_orders.store(true, std::sync::atomic::Ordering::SeqCst);
+    let refused = post("/api/v1/volumes/v1/replace").await;
+    assert_eq!(refused.status, StatusCode::BAD_REQUEST);
+    assert!(refused.json()["detail"].as_str().unwrap().contains("fengsui volume adopt v1"));
+    assert_eq!(node.register.of("volume.order_refused").len(), 1);
 }

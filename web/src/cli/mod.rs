@@ -8,6 +8,7 @@ pub mod index;
 pub mod journal;
 pub mod run;
 pub mod secret;
+pub mod volume;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -71,6 +72,9 @@ enum Command {
     /// The index of footage; it can be made anew from the names of the files.
     #[command(subcommand)]
     Index(index::IndexCommand),
+    /// Volumes: which disk is which, and what it is used for.
+    #[command(subcommand)]
+    Volume(volume::VolumeCommand),
     /// The journal: accounts, viewings, and what was done by whom.
     #[command(subcommand)]
     Journal(journal::JournalCommand),
@@ -92,6 +96,7 @@ pub fn main() -> ExitCode {
         Command::Secret(command) => secret::run(&cli.config, command),
         Command::Fsck(args) => fsck::run(&cli.config, args),
         Command::Index(command) => index::run(&cli.config, command),
+        Command::Volume(command) => volume::run(&cli.config, command),
         Command::Journal(command) => journal::run(&cli.config, command),
     }
 }

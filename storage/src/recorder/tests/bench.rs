@@ -55,15 +55,22 @@ pub(super) struct Bench {
     pub cameras: BTreeMap<StreamKey, Camera>,
     /// Some sync was set to fail, in this run of the node or one before.
     pub sync_refused: bool,
-    volumes: Vec<String>,
+    volumes: Vec<VolumeConfig>,
     budget: usize,
     number: u64,
 }
 
 impl Bench {
     pub(super) fn new(fs: SimFs, volumes: &[&str]) -> Self {
+        let volumes = volumes
+            .iter()
+            .map(|v| VolumeConfig::direct(v.parse().unwrap(), PathBuf::from(format!("/{v}")), 4096))
+            .collect();
+        Self::with(fs, volumes)
+    }
+
+    pub(super) fn with(fs: SimFs, volumes: Vec<VolumeConfig>) -> Self {
         let clock = Arc::new(ManualClock::at(kit::START));
-        let volumes: Vec<String> = volumes.iter().map(|v| (*v).to_owned()).collect();
         let budget = 1 << 30;
         let (hub, catalogue, recorder) = Self::node(&fs, &clock, &volumes, budget);
         Self {
@@ -84,26 +91,18 @@ impl Bench {
     fn node(
         fs: &SimFs,
         clock: &Arc<ManualClock>,
-        volumes: &[String],
+        volumes: &[VolumeConfig],
         budget: usize,
     ) -> (Arc<Hub>, Arc<Catalogue>, Recorder) {
         let hub = Hub::new(clock.clone(), budget);
         let catalogue =
             Catalogue::open(Arc::new(fs.clone()), Path::new("/data/catalogue"), clock.clone()).unwrap();
-        let volumes = volumes
-            .iter()
-            .map(|v| VolumeConfig {
-                id: v.parse().unwrap(),
-                path: PathBuf::from(format!("/{v}")),
-                reserve_bytes: 4096,
-            })
-            .collect();
         let recorder = Recorder::manual(RecorderOptions {
             fs: Arc::new(fs.clone()),
             clock: clock.clone(),
             hub: hub.clone(),
             catalogue: catalogue.clone(),
-            volumes,
+            volumes: volumes.to_vec(),
             node: "centre".parse().unwrap(),
             node_key: Arc::new(NodeKey::from_seed([7; 32])),
             data: "/data".into(),

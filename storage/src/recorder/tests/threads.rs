@@ -120,7 +120,7 @@ fn node() -> Node {
         clock: clock.clone(),
         hub: hub.clone(),
         catalogue: catalogue.clone(),
-        volumes: vec![VolumeConfig { id: "v1".parse().unwrap(), path: root.join("v1"), reserve_bytes: 0 }],
+        volumes: vec![VolumeConfig::direct("v1".parse().unwrap(), root.join("v1"), 0)],
         node: "centre".parse().unwrap(),
         node_key: Arc::new(NodeKey::from_seed([7; 32])),
         data: root.join("data"),
