@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use crate::env::Env;
 use crate::finding::{Refusals, Warning};
 use crate::ids::{NodeId, VolumeId};
+use crate::retention::{RetentionConfig, WaterMarks};
 use crate::topology::Topology;
 
 /// A configuration that holds together.
@@ -17,6 +18,8 @@ pub struct Config {
     pub web: WebConfig,
     /// Where footage goes.
     pub storage: StorageConfig,
+    /// How long footage is kept.
+    pub retention: RetentionConfig,
     /// The tree of places and cameras.
     pub topology: Topology,
     /// Folder of the configuration file; relative paths started here.
@@ -73,6 +76,8 @@ pub struct VolumeConfig {
     pub kind: VolumeKind,
     /// Its share of new segments in percent of what its free room would give it; 1 to 1000, default 100.
     pub weight: u32,
+    /// How full it gets before the oldest footage goes.
+    pub water: WaterMarks,
 }
 
 impl VolumeConfig {
@@ -85,6 +90,7 @@ impl VolumeConfig {
             reserve_bytes,
             kind: VolumeKind::Direct,
             weight: crate::limits::VOLUME_WEIGHT_DEFAULT,
+            water: WaterMarks::default(),
         }
     }
 }

@@ -8,6 +8,7 @@ pub mod finding;
 pub mod ids;
 pub mod limits;
 mod load;
+pub mod retention;
 pub mod sealed;
 pub mod secret;
 pub mod table;

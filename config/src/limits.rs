@@ -182,3 +182,46 @@ pub const SCRUB_REQUESTS_MAX: usize = 64;
 pub const SCRUB_REPORTS_AT_ONCE_MAX: usize = 256;
 /// How far recording may be behind before the scrubber lets it go first.
 pub const SCRUB_LAG_MAX: Duration = Duration::from_secs(5);
+/// Days that footage of a class is promised and then deleted, when nothing is said: normal cameras and key targets. The
+/// promise is also the least that the law allows.
+pub const RETENTION_DAYS_NORMAL: (u32, u32) = (30, 90);
+/// As [`RETENTION_DAYS_NORMAL`], for key targets.
+pub const RETENTION_DAYS_KEY: (u32, u32) = (90, 180);
+/// Longest time that footage can be kept without a hold, in days.
+pub const RETENTION_DAYS_MAX: f64 = 3650.0;
+/// Footage younger than this is never sacrificed; overridden by the configuration.
+pub const SACRIFICE_FLOOR: Duration = Duration::from_secs(24 * 3600);
+/// Bounds of that in hours.
+pub const SACRIFICE_FLOOR_HOURS: (f64, f64) = (0.0, 24.0 * 365.0);
+/// High and low water mark of a volume in thousandths of its size without the reserve; overridden by the configuration.
+pub const WATER_MARKS_PERMILLE: (u32, u32) = (970, 950);
+/// Bounds of both in percent.
+pub const WATER_MARK_PERCENT: (f64, f64) = (10.0, 99.5);
+/// Interval in which retention looks for what to delete.
+pub const RETENTION_INTERVAL: Duration = Duration::from_secs(5);
+/// Segments deleted under one lock: whoever places a hold waits for as many at most.
+pub const RETENTION_BATCH_MAX: usize = 512;
+/// Batches of one look.
+pub const RETENTION_BATCHES_PER_STEP_MAX: usize = 16;
+/// Interval of the forecast, which looks at every row.
+pub const FORECAST_INTERVAL: Duration = Duration::from_secs(600);
+/// How far ahead an alarm tells of a promise that will break.
+pub const FORECAST_ALARM: Duration = Duration::from_secs(72 * 3600);
+/// How far the forecast looks.
+pub const FORECAST_HORIZON: Duration = Duration::from_secs(400 * 86_400);
+/// How much faster than time itself the age of footage may catch up after the wall clock was set forward.
+pub const AGE_CATCH_UP: u32 = 24;
+/// A wall clock that is this far ahead of the age of footage raises an alarm.
+pub const AGE_LAG_ALARM: Duration = Duration::from_secs(3600);
+/// Holds in force at once.
+pub const HOLDS_MAX: usize = 10_000;
+/// Holds released that are still listed; the journal has all.
+pub const HOLDS_RELEASED_MAX: usize = 10_000;
+/// Cameras of one hold: as many fit one journal record.
+pub const HOLD_CAMERAS_MAX: usize = 5000;
+/// Characters of the reason of a hold.
+pub const HOLD_REASON_CHARS_MAX: usize = 500;
+/// Stretches that an answer lists as gone; there may be more, which it counts.
+pub const HOLD_GONE_SPANS_MAX: usize = 500;
+/// Journal records that one page of the deletion register looks at.
+pub const REGISTER_SCAN_MAX: usize = 20_000;

@@ -15,5 +15,6 @@ pub mod picture;
 pub mod playback;
 pub mod recorder;
 pub mod scrub;
+pub mod retention;
 pub mod segment;
 pub mod volume;

@@ -24,7 +24,7 @@ pub(crate) struct Document {
 }
 
 /// Sections that a configuration has once.
-const SINGLES: [&str; 4] = ["node", "web", "storage", "city"];
+const SINGLES: [&str; 5] = ["node", "web", "storage", "retention", "city"];
 /// Sections that a configuration has many times.
 const MANY: [&str; 4] = ["sub_centre", "station", "site", "camera"];
 
@@ -89,8 +89,10 @@ fn top_level(
     if let Some(kind) = SINGLES.into_iter().find(|kind| *kind == name) {
         match value.get_ref() {
             DeValue::Table(table) => {
-                if kind == "storage" {
-                    volumes(document, lines, table, out);
+                match kind {
+                    "storage" => within(document, lines, table, ("volume", "storage.volume"), out),
+                    "retention" => within(document, lines, table, ("class", "retention.class"), out),
+                    _ => {}
                 }
                 document.singles.push(Section::new(kind, spot, cells(lines, table)));
             }
@@ -110,10 +112,16 @@ fn top_level(
     out.warn(&spot, name, "", "is no section known here", remedy);
 }
 
-/// Takes the `[[storage.volume]]` tables.
-fn volumes(document: &mut Document, lines: &Lines<'_>, storage: &DeTable<'_>, out: &mut Findings) {
-    if let Some((key, value)) = storage.iter().find(|(key, _)| key.get_ref() == "volume") {
-        array(document, lines, "storage.volume", &lines.spot(&key.span()), value, out);
+/// Takes an array of tables within a table, for example `[[storage.volume]]`.
+fn within(
+    document: &mut Document,
+    lines: &Lines<'_>,
+    table: &DeTable<'_>,
+    (name, kind): (&str, &'static str),
+    out: &mut Findings,
+) {
+    if let Some((key, value)) = table.iter().find(|(key, _)| key.get_ref() == name) {
+        array(document, lines, kind, &lines.spot(&key.span()), value, out);
     }
 }
 

@@ -5,6 +5,7 @@ mod camera;
 mod document;
 mod node;
 mod places;
+mod retention;
 pub(crate) mod section;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -113,6 +114,7 @@ fn check(
     let node = node::node(single(&mut singles, "node", &whole, out), &base, out);
     let web = node::web(optional(&mut singles, "web", out), &base, out);
     let storage = optional(&mut singles, "storage", out);
+    let kept = optional(&mut singles, "retention", out);
     let city = single(&mut singles, "city", &whole, out);
     let mut by_kind: BTreeMap<&'static str, Vec<Section>> = BTreeMap::new();
     for section in many {
@@ -121,6 +123,7 @@ fn check(
     let mut of = |kind: &str| by_kind.remove(kind).unwrap_or_default();
     let data = node.as_ref().map(|node| node.data.as_path());
     let storage = node::storage(storage, of("storage.volume"), &base, data, &whole, out);
+    let retention = retention::retention(kept, of("retention.class"), out);
     let mut places = places::Places::new(places::city(city, out));
     places.sub_centres(of("sub_centre"), out);
     places.stations(of("station"), out);
@@ -132,6 +135,7 @@ fn check(
         node: node?,
         web,
         storage: storage?,
+        retention,
         topology: Topology { city: city?, sub_centres, stations, sites, cameras },
         base,
     })

@@ -225,6 +225,7 @@ fn volume(
     let id = slug(section, "id", out);
     let text = section.need_text(out, "path", "name the folder of the footage");
     let reserve = section.whole(out, "reserve_mib", limits::VOLUME_RESERVE_MIB, "MiB");
+    let water = super::retention::water_marks(&mut section, out);
     if let Some((id, text)) = &id
         && let Some((_, first)) = before.iter().find(|(volume, _)| volume.id == *id)
     {
@@ -248,7 +249,7 @@ fn volume(
     }
     let reserve_bytes =
         reserve.map_or(limits::VOLUME_RESERVE_BYTES_DEFAULT, |mib| mib.saturating_mul(1 << 20));
-    Some((VolumeConfig::direct(id?.0, path?, reserve_bytes), line))
+    Some((VolumeConfig { water, ..VolumeConfig::direct(id?.0, path?, reserve_bytes) }, line))
 }
 
 /// A tidy path with the links of its existing part followed, so that two names of one folder are equal.

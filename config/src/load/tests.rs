@@ -373,3 +373,69 @@ fn staged_volumes_and_weights_are_read_and_checked() {
     );
     expect![[r#"fengsui.toml:24:9: storage.volume.stage = "v1": would make a stage of a staged volume; a stage is written to directly; name such a volume"#]].assert_eq(&refusals(&both));
 }
+
+/// The good file with a table before its volumes.
+fn with_retention(text: &str) -> String {
+    with("[[storage.volume]]", &format!("{text}\n[[storage.volume]]"))
+}
+
+#[test]
+fn promises_are_the_law_s_unless_more_is_written() {
+    use crate::retention::{Emergency, RetentionConfig};
+    let day = std::time::Duration::from_secs(86_400);
+    let (config, _) = check_text(GOOD).unwrap();
+    assert_eq!(config.retention, RetentionConfig::default());
+    assert_eq!(config.retention.class(CameraClass::Normal).min, day * 30);
+    assert_eq!(config.retention.class(CameraClass::Key).min, day * 90);
+    let water = &config.storage.volumes[0].water;
+    assert_eq!((water.high_permille, water.low_permille), (970, 950));
+    let text = with_retention(
+        "[retention]\nemergency = \"sacrifice\"\nsacrifice_floor_hours = 48\n\
+         [[retention.class]]\nname = \"normal\"\nmin_days = 45\nmax_days = 60\n\
+         [[retention.class]]\nname = \"key\"\nmin_days = 200",
+    )
+    .replacen("reserve_mib = 100", "reserve_mib = 100\nhigh_water_percent = 80.5", 1);
+    let (config, warnings) = check_text(&text).unwrap_or_else(|refusals| panic!("{refusals}"));
+    assert_eq!(warnings, Vec::new());
+    let normal = config.retention.class(CameraClass::Normal);
+    assert_eq!((normal.min, normal.max), (day * 45, day * 60));
+    let key = config.retention.class(CameraClass::Key);
+    assert_eq!((key.min, key.max), (day * 200, day * 200), "a duty is never shorter than the promise");
+    assert_eq!(config.retention.strictest(), key);
+    assert_eq!(config.retention.emergency, Emergency::Sacrifice);
+    assert_eq!(config.retention.sacrifice_floor, day * 2);
+    let water = &config.storage.volumes[0].water;
+    assert_eq!((water.high_permille, water.low_permille), (805, 785));
+}
+
+#[test]
+fn promises_below_the_law_are_refused_outside_a_laboratory() {
+    let classes = "[[retention.class]]\nname = \"normal\"\nmin_days = 29\nmax_days = 20.5\n\
+                   [[retention.class]]\nname = \"key\"\nmin_days = 30\n\
+                   [[retention.class]]\nname = \"key\"\n\
+                   [[retention.class]]\nname = \"old\"\n\
+                   [[retention.class]]\nmin_days = 4000";
+    expect![[r#"
+        fengsui.toml:15:12: retention.class.min_days = 29: is less than the 30 days that State Council Order 799, Art. 17 asks of every camera; write 30 or more; only a laboratory may set lab = true in [retention]
+        fengsui.toml:16:12: retention.class.max_days = 20.5: is no whole number of days; write whole days
+        fengsui.toml:16:12: retention.class.max_days = 20.5: is less than min_days = 29; let max_days be min_days or more
+        fengsui.toml:19:12: retention.class.min_days = 30: is less than the 90 days that the Counter-Terrorism Law, Art. 32 asks of key targets; write 90 or more; only a laboratory may set lab = true in [retention]
+        fengsui.toml:21:8: retention.class.name = key: is there already (line 17); keep one of the two
+        fengsui.toml:23:8: retention.class.name = "old": is not a word known here; write one of: normal, key
+        fengsui.toml:24:1: retention.class.name: is missing; write one of: normal, key
+        fengsui.toml:25:12: retention.class.min_days = 4000: is out of bounds; write days between 0 and 3650"#]].assert_eq(&refusals(&with_retention(classes)));
+    let lab =
+        "[retention]\nlab = true\n[[retention.class]]\nname = \"normal\"\nmin_days = 0\nmax_days = 0.01";
+    let text = with_retention(lab);
+    let (config, _) = check_text(&text).unwrap_or_else(|refusals| panic!("{refusals}"));
+    assert_eq!(config.retention.class(CameraClass::Normal).max.as_secs(), 864);
+    expect![[r#"
+        fengsui.toml:14:7: retention.lab = true: footage may be deleted before the time that the law asks for; leave it out where real cameras are recorded
+    "#]].assert_eq(&warnings(&text));
+}
+
+#[test]
+fn water_marks_have_their_refusals() {
+    refused("reserve_mib = 100", "high_water_percent = 90\nlow_water_percent = 90", expect![[r#""#]]);
+    refused("reserve_mib = 100", "high_water_percent = 100", expect![[r#""#]]);
+}

@@ -5,7 +5,7 @@ mod position;
 
 use std::collections::BTreeMap;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use url::Url;
 
 pub use place::{PlaceKind, PlaceRefused};
@@ -121,7 +121,7 @@ pub struct StreamSource {
 }
 
 /// How long footage must be kept (Counter-Terrorism Law Art. 32 for key targets).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum CameraClass {
     /// At least 30 days.
@@ -129,6 +129,20 @@ pub enum CameraClass {
     Normal,
     /// A key target: at least 90 days.
     Key,
+}
+
+impl CameraClass {
+    /// Every class, in the order in which their promises would be broken.
+    pub const ALL: [Self; 2] = [Self::Normal, Self::Key];
+
+    /// Its word in the configuration.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Normal => "normal",
+            Self::Key => "key",
+        }
+    }
 }
 
 /// When a camera's main stream is due.

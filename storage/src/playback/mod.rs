@@ -317,6 +317,12 @@ impl Footage {
         Ok(list)
     }
 
+    /// These segments were deleted: lets go of their files, whose room is only free once nobody holds them open. Answers
+    /// under way keep theirs to the end.
+    pub fn forget(&self, rows: &[SegmentRow]) {
+        self.readers.forget(rows);
+    }
+
     fn remember(&self, id: String, init: Bytes) {
         let mut inits = self.inits.lock();
         if inits.len() >= limits::INIT_SEGMENTS_MAX && !inits.contains_key(&id) {
