@@ -199,6 +199,8 @@ pub const WATER_MARKS_PERMILLE: (u32, u32) = (970, 950);
 pub const WATER_MARK_PERCENT: (f64, f64) = (10.0, 99.5);
 /// Interval in which retention looks for what to delete.
 pub const RETENTION_INTERVAL: Duration = Duration::from_secs(5);
+/// Interval in which what is older than its time is deleted, so that the register has few and large entries.
+pub const RETENTION_DUTY_INTERVAL: Duration = Duration::from_secs(15 * 60);
 /// Segments deleted under one lock: whoever places a hold waits for as many at most.
 pub const RETENTION_BATCH_MAX: usize = 512;
 /// Batches of one look.
@@ -210,7 +212,7 @@ pub const FORECAST_ALARM: Duration = Duration::from_secs(72 * 3600);
 /// How far the forecast looks.
 pub const FORECAST_HORIZON: Duration = Duration::from_secs(400 * 86_400);
 /// How much faster than time itself the age of footage may catch up after the wall clock was set forward.
-pub const AGE_CATCH_UP: u32 = 24;
+pub const AGE_CATCH_UP: u32 = 2;
 /// A wall clock that is this far ahead of the age of footage raises an alarm.
 pub const AGE_LAG_ALARM: Duration = Duration::from_secs(3600);
 /// Holds in force at once.

@@ -69,6 +69,13 @@ kinds! {
     VOLUME_REPLACED = "volume.replaced", 1, Term, [], "A new disk is to be a volume: `{by, address?, volume}`";
     VOLUME_ORDER_REFUSED = "volume.order_refused", 1, Term, [], "An order for a volume was not carried out: `{by, volume, order, why}`";
     BACKUP_MADE = "backup.made", 1, Term, [], "A backup was made: `{cut_seq, cut_hash, keys}`";
+    HOLD_PLACED = "hold.placed", 1, State, [], "A hold was placed: the hold";
+    HOLD_EXTENDED = "hold.extended", 1, State, [], "A hold got more time or more cameras: `{id, by, at_us, reason, from_us?, to_us?, open_end, cameras}`";
+    HOLD_RELEASED = "hold.released", 1, State, [], "A hold was released: `{id, by, at_us, reason}`";
+    RETENTION_DELETING = "retention.deleting", 1, Term, [], "Footage is about to be deleted: `{volume, why, segments, bytes, ranges}`";
+    RETENTION_DELETED = "retention.deleted", 1, Term, [], "Footage was deleted: `{announced, volume, why, segments, bytes, ranges, left, after_crash}`";
+    RETENTION_ALARM_RAISED = "retention.alarm_raised", 1, State, [], "An alarm of retention was raised: `{alarm, at_us, detail}`";
+    RETENTION_ALARM_CLEARED = "retention.alarm_cleared", 1, State, [], "An alarm of retention is over: `{alarm, at_us}`";
 }
 
 /// The entry of a kind, by its name or one that it once had.

@@ -2,8 +2,8 @@
 //!
 //! Footage carries the wall clock's time, and the wall clock can be set: a dead battery says 1970, a typing error 2030.
 //! Deleting by the label alone would then delete what was recorded yesterday. Two rules keep that from happening:
-//! the *age clock* follows the wall clock only as fast as time can pass, and the age of a segment is never more than
-//! that of the segments recorded before it.
+//! the *age clock* follows the wall clock only as fast as time can pass, and a segment whose label cannot be true, or lies
+//! before that of a segment recorded earlier, is as young as the first one after it whose label can.
 
 use std::time::Duration;
 
@@ -38,6 +38,12 @@ impl AgeClock {
         self.basis.min(utc)
     }
 
+    /// The time so far, which may be ahead of a wall clock that was set back.
+    #[must_use]
+    pub fn basis(&self) -> UtcMicros {
+        self.basis
+    }
+
     /// How far the wall clock is ahead.
     #[must_use]
     pub fn lag(&self, utc: UtcMicros) -> Duration {
@@ -62,42 +68,33 @@ impl Label {
     }
 }
 
-/// For each segment of a stream the time that it is at least as young as, in milliseconds: the end on its label, or
-/// that of an earlier segment if that is later. A segment whose label cannot be true is as young as the first
-/// one recorded after it; `i64::MAX` when there is none. `labels` are in order of start; the answer is in the same order.
+/// For each segment of a stream the time that it is at least as young as, in milliseconds: the end on its label, where
+/// labels follow the order of recording. A segment whose label cannot be true, or steps back behind an earlier one, is
+/// as young as the first one recorded after it for which neither is so; `i64::MAX` when there is none yet. `labels` are in
+/// order of start, and so is the answer. `deleted` is number and end of the newest segment deleted already.
 #[must_use]
-pub fn effective_ends(labels: &[Label], now_ms: i64) -> Vec<i64> {
-    let ordered = labels.windows(2).all(|w| matches!(w, [a, b] if a.number < b.number));
-    if ordered && labels.iter().all(|l| l.is_credible(now_ms)) {
-        let mut latest = i64::MIN;
-        return labels
-            .iter()
-            .map(|l| {
-                latest = latest.max(l.end_ms);
-                latest
-            })
-            .collect();
-    }
-    let mut order: Vec<usize> = (0..labels.len()).collect();
-    order.sort_by_key(|i| labels.get(*i).map(|l| l.number));
-    let mut ends = vec![i64::MAX; labels.len()];
-    let mut after = i64::MAX;
-    for i in order.iter().rev() {
-        let Some((label, end)) = labels.get(*i).zip(ends.get_mut(*i)) else { continue };
-        if label.is_credible(now_ms) {
-            after = after.min(label.end_ms);
-            *end = label.end_ms;
-        } else {
-            *end = after;
-        }
-    }
+pub fn effective_ends(labels: &[Label], now_ms: i64, deleted: Option<(u64, i64)>) -> Vec<i64> {
     let mut latest = i64::MIN;
+    let mut order: Vec<usize> = (0..labels.len()).collect();
+    if !labels.windows(2).all(|w| matches!(w, [a, b] if a.number < b.number)) {
+        order.sort_by_key(|i| labels.get(*i).map(|l| l.number));
+    }
+    let mut ends = vec![i64::MAX; labels.len()];
+    let mut doubtful: Vec<usize> = Vec::new();
     for i in order {
-        let Some((label, end)) = labels.get(i).zip(ends.get_mut(i)) else { continue };
-        if label.is_credible(now_ms) {
-            latest = latest.max(label.end_ms);
+        let Some(label) = labels.get(i) else { continue };
+        doubtful.push(i);
+        if let Some((_, end_ms)) = deleted.filter(|(number, _)| *number < label.number) {
+            latest = latest.max(end_ms);
         }
-        *end = (*end).max(latest);
+        if label.is_credible(now_ms) && label.end_ms >= latest {
+            latest = label.end_ms;
+            for at in doubtful.drain(..) {
+                if let Some(end) = ends.get_mut(at) {
+                    *end = latest;
+                }
+            }
+        }
     }
     ends
 }
@@ -121,12 +118,13 @@ mod tests {
     fn a_wall_clock_set_forward_does_not_age_footage_at_once() {
         let mut clock = AgeClock::start(Some(NOW), NOW, mono(0));
         assert_eq!(clock.now(wall(1), mono(1)), wall(1));
-        // Four years ahead: a day an hour, and the lag is told.
-        assert_eq!(clock.now(wall(35_000), mono(2)), wall(25));
+        // Four years ahead: two hours an hour, and the lag is told.
+        assert_eq!(clock.now(wall(35_000), mono(2)), wall(3));
         assert!(clock.lag(wall(35_000)) > limits::AGE_LAG_ALARM);
         // Set right again: nothing has moved beyond the truth.
         assert_eq!(clock.now(wall(3), mono(3)), wall(3));
         assert_eq!(clock.now(wall(4), mono(4)), wall(4));
+        assert_eq!(clock.lag(wall(4)), Duration::ZERO);
     }
 
     #[test]
@@ -153,7 +151,7 @@ mod tests {
 
     fn ends(labels: &mut [Label]) -> Vec<(u64, i64)> {
         labels.sort_by_key(|l| (l.start_ms, l.number));
-        let found = effective_ends(labels, NOW.millis());
+        let found = effective_ends(labels, NOW.millis(), None);
         let hour = |ms: i64| if ms == i64::MAX { ms } else { (ms - 300_000 - NOW.millis()) / 3_600_000 };
         let mut out: Vec<_> = labels.iter().zip(found).map(|(l, e)| (l.number, hour(e))).collect();
         out.sort_unstable();
@@ -161,11 +159,18 @@ mod tests {
     }
 
     #[test]
-    fn segments_are_as_young_as_those_recorded_before_them() {
+    fn segments_after_a_step_back_are_as_young_as_what_came_when_time_caught_up() {
         let ordinary = ends(&mut [label(1, -50), label(2, -40), label(3, -30)]);
         assert_eq!(ordinary, [(1, -50), (2, -40), (3, -30)]);
         let set_back = ends(&mut [label(1, -50), label(2, -40), label(3, -64), label(4, -10)]);
-        assert_eq!(set_back, [(1, -50), (2, -40), (3, -40), (4, -10)]);
+        assert_eq!(set_back, [(1, -50), (2, -40), (3, -10), (4, -10)]);
+        // Also when those that told the time are gone already.
+        let left = [label(3, -64), label(4, -10)];
+        let hour = |h| label(1, h).end_ms;
+        assert_eq!(effective_ends(&left, NOW.millis(), Some((2, hour(-40)))), [hour(-10), hour(-10)]);
+        assert_eq!(effective_ends(&left[..1], NOW.millis(), Some((2, hour(-40)))), [i64::MAX]);
+        // What was left because it was held is as old as it says.
+        assert_eq!(effective_ends(&left, NOW.millis(), Some((9, hour(-40)))), [hour(-64), hour(-10)]);
     }
 
     #[test]

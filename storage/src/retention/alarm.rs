@@ -8,14 +8,6 @@ use fengsui_config::ids::VolumeId;
 use fengsui_config::topology::CameraClass;
 use serde::{Deserialize, Serialize};
 
-/// Kinds of journal records about alarms.
-pub mod kinds {
-    /// An alarm was raised: `{alarm, at_us, detail}`.
-    pub const RAISED: &str = "retention.alarm_raised";
-    /// An alarm is over: `{alarm, at_us}`.
-    pub const CLEARED: &str = "retention.alarm_cleared";
-}
-
 /// What is wrong, and with what.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "kind")]
@@ -84,6 +76,10 @@ pub struct Alarm {
     pub at_us: UtcMicros,
     /// One sentence.
     pub detail: String,
+    /// Of [`Subject::ClockAhead`]: the time that ages were counted by when it was raised. A start while the alarm lasts
+    /// counts on from there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub age_us: Option<UtcMicros>,
 }
 
 /// Alarms raised now.

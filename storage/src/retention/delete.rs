@@ -15,9 +15,10 @@ use serde_json::Value;
 
 use super::alarm::Subject;
 use super::plan::Why;
-use super::register::{Batch, Deleted, kinds};
+use super::register::{Batch, Deleted};
 use super::{Core, Inner, VolumeNow};
 use crate::error::StoreError;
+use crate::journal::kinds;
 use crate::segment::{SegmentRow, stream_dir};
 use crate::volume::IDENTITY_FILE;
 
@@ -47,7 +48,7 @@ impl Core {
         }
         let batch = Batch::of(volume.id.clone(), why, &rows);
         let body = serde_json::to_value(&batch).unwrap_or(Value::Null);
-        let seq = match self.options.log.append(kinds::DELETING, body) {
+        let seq = match self.options.log.append(kinds::RETENTION_DELETING, body) {
             Ok(seq) => seq,
             Err(error) => {
                 inner.errors += 1;
@@ -145,10 +146,10 @@ impl Core {
     /// Enters a batch into the register.
     fn enter(&self, inner: &mut Inner, deleted: Deleted) {
         let body = serde_json::to_value(&deleted).unwrap_or(Value::Null);
-        match self.options.log.append(kinds::DELETED, body) {
+        match self.options.log.append(kinds::RETENTION_DELETED, body) {
             Ok(_) => {
-                inner.state.pending.remove(&deleted.announced);
-                inner.state.totals.add(&deleted.batch);
+                inner.state.deleted(&deleted, self.options.clock.utc());
+                inner.totals.add(&deleted.batch);
             }
             Err(error) => {
                 tracing::error!(error, "a deletion waits to be entered into the register");

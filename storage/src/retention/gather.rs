@@ -60,7 +60,12 @@ impl Core {
     pub(super) fn round(&self, inner: &mut Inner, volumes: &[VolumeNow]) -> bool {
         let (utc, mono) = (self.options.clock.utc(), self.options.clock.mono());
         let now = inner.age.now(utc, mono);
-        let (facts, streams, plan) = self.plan(inner, volumes, now);
+        let rest = if inner.policy.lab { Duration::ZERO } else { limits::RETENTION_DUTY_INTERVAL };
+        let duty = inner.duty_done.is_none_or(|at| mono.since(at) >= rest);
+        let (facts, streams, plan) = self.plan(inner, volumes, now, duty);
+        if duty && !plan.more {
+            inner.duty_done = Some(mono);
+        }
         self.stuck(inner, &facts, &plan);
         let mut groups: BTreeMap<(Why, usize), Vec<SegmentRow>> = BTreeMap::new();
         for d in &plan.deletions {
@@ -85,12 +90,14 @@ impl Core {
         good && !plan.deletions.is_empty()
     }
 
-    /// A plan for now. Promises are thought of breaking only when nothing else is left, with every row at hand.
+    /// A plan for now. Breaking promises is thought of only when nothing else is left, with every row at hand. Without
+    /// `duty`, and while no volume fills, nothing is looked at.
     pub(super) fn plan(
         &self,
         inner: &Inner,
         volumes: &[VolumeNow],
         now: UtcMicros,
+        duty: bool,
     ) -> (Vec<VolumeFacts>, Vec<StreamFacts>, Plan) {
         let facts = self.volume_facts(volumes);
         let least = |f: fn(&fengsui_config::retention::ClassRetention) -> Duration| {
@@ -98,6 +105,9 @@ impl Core {
         };
         let filling = facts.iter().any(|v| v.usable && v.free < v.high_free())
             || facts.iter().any(|v| v.usable && v.inodes_free < 2 * limits::VOLUME_INODES_MIN);
+        if !filling && !duty {
+            return (facts, Vec::new(), Plan::default());
+        }
         let age = if filling { least(|c| c.min) } else { least(|c| c.max) };
         let streams = self.streams(inner, &facts, now, now - age);
         let found = plan(&self.facts(inner, &facts, &streams, now, false));
@@ -155,7 +165,11 @@ impl Core {
         });
         let label = |s: &StoredSegment| Label { number: s.number, start_ms: s.start_ms, end_ms: s.end_ms() };
         let labels: Vec<Label> = stored.iter().map(label).collect();
-        let ends = effective_ends(&labels, now.millis());
+        if labels.is_empty() {
+            return Vec::new();
+        }
+        let deleted = inner.state.newest.get(&key).map(|(number, end)| (*number, end.millis()));
+        let ends = effective_ends(&labels, now.millis(), deleted);
         let holds = &inner.state.holds;
         let mut rows = Vec::new();
         for (s, end) in stored.iter().zip(ends) {
@@ -292,7 +306,7 @@ impl Core {
                 if inner.state.holds.holds(key, start, end) {
                     load.held_bytes += s.bytes;
                 } else if end + min > now {
-                    let left = u64::try_from((end + min).since(now) / HOUR_US).unwrap_or(0);
+                    let left = u64::try_from(((end + min).since(now) - 1) / HOUR_US).unwrap_or(0);
                     *load.promised.entry(left).or_default() += s.bytes;
                 }
                 if end > day_ago && end <= now {

@@ -7,19 +7,8 @@ use fengsui_config::clock::UtcMicros;
 use fengsui_config::ids::{CameraId, NationalCode, StreamKey, StreamKind};
 use fengsui_config::limits;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
 use crate::gaps::Interval;
-
-/// Kinds of journal records about holds.
-pub mod kinds {
-    /// A hold was placed: the hold.
-    pub const PLACED: &str = "hold.placed";
-    /// A hold was extended: [`super::Extension`].
-    pub const EXTENDED: &str = "hold.extended";
-    /// A hold was released: [`super::Release`].
-    pub const RELEASED: &str = "hold.released";
-}
 
 /// One hold.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -120,14 +109,6 @@ impl Hold {
     }
 }
 
-/// A journal record about holds that cannot be understood.
-#[derive(Debug, thiserror::Error)]
-#[error("record {kind}: {source}")]
-pub struct BadRecord {
-    pub(super) kind: String,
-    pub(super) source: serde_json::Error,
-}
-
 /// Every hold of a node.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Holds {
@@ -138,19 +119,17 @@ pub struct Holds {
 }
 
 impl Holds {
-    /// Applies one journal record; records of other kinds change nothing.
-    ///
-    /// # Errors
-    /// When a record of a known kind has another shape. The caller must not delete anything then.
-    pub fn apply(&mut self, kind: &str, body: &Value) -> Result<(), BadRecord> {
-        let bad = |source| BadRecord { kind: kind.to_owned(), source };
-        match kind {
-            kinds::PLACED => self.place(Hold::deserialize(body).map_err(bad)?),
-            kinds::EXTENDED => self.extend(Extension::deserialize(body).map_err(bad)?),
-            kinds::RELEASED => self.release(Release::deserialize(body).map_err(bad)?),
-            _ => {}
-        }
-        Ok(())
+    /// The holds as they were stored.
+    pub(super) fn stored(holds: Vec<Hold>, last_id: u64) -> Self {
+        let by_id = holds.into_iter().map(|h| (h.id, h)).collect();
+        let mut all = Self { by_id, last_id, ..Self::default() };
+        all.index();
+        all
+    }
+
+    /// The highest number that a hold had.
+    pub(super) fn last_id(&self) -> u64 {
+        self.last_id
     }
 
     /// A number no hold had.

@@ -8,10 +8,11 @@ use fengsui_config::limits;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::hold::{Extension, Hold, Release, kinds};
+use super::hold::{Extension, Hold, Release};
 use super::{Core, Inner, Retention};
 use crate::frame::GapReason;
 use crate::gaps::SpanKind;
+use crate::journal::kinds;
 
 /// What somebody wants to hold.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -151,7 +152,7 @@ impl Retention {
             extensions: Vec::new(),
             released: None,
         };
-        core.journal(kinds::PLACED, &hold)?;
+        core.journal(kinds::HOLD_PLACED, &hold)?;
         inner.state.holds.place(hold.clone());
         tracing::info!(hold = hold.id, cameras = hold.cameras.len(), by = hold.by, "hold placed");
         let placed = core.placed(hold);
@@ -199,7 +200,7 @@ impl Retention {
             open_end: to == Some(None),
             cameras: BTreeSet::new(),
         };
-        self.core.journal(kinds::EXTENDED, &more)?;
+        self.core.journal(kinds::HOLD_EXTENDED, &more)?;
         inner.state.holds.extend(more);
         let hold = inner.state.holds.get(id).cloned().ok_or(HoldRefused::Unknown(id))?;
         Ok(self.core.placed(hold))
@@ -214,7 +215,7 @@ impl Retention {
         let mut inner = self.core.inner.lock();
         in_force(&inner, id)?;
         let release = Release { id, by: by.to_owned(), at_us: self.core.options.clock.utc(), reason };
-        self.core.journal(kinds::RELEASED, &release)?;
+        self.core.journal(kinds::HOLD_RELEASED, &release)?;
         inner.state.holds.release(release);
         tracing::info!(hold = id, by, "hold released");
         inner.state.holds.get(id).cloned().ok_or(HoldRefused::Unknown(id))
@@ -297,7 +298,8 @@ impl Core {
         let streams: Vec<StreamKey> = placed.hold.streams().collect();
         for key in streams {
             let from = placed.hold.from_us;
-            for row in self.options.catalogue.segments(key, from, until) {
+            let rows = self.options.catalogue.segments(key, from, until);
+            for row in rows.iter().filter(|r| r.start() < until && from < r.end()) {
                 placed.kept.segments += 1;
                 placed.kept.bytes += row.bytes;
             }
@@ -339,7 +341,7 @@ impl Core {
             }
         }
         for more in found {
-            if let Err(error) = self.journal(kinds::EXTENDED, &more) {
+            if let Err(error) = self.journal(kinds::HOLD_EXTENDED, &more) {
                 // Held all the same; the next change of cameras, or start, writes it again.
                 tracing::error!(%error, hold = more.id, "cameras under a hold could not be written to the journal");
                 inner.errors += 1;

@@ -36,12 +36,12 @@ use fengsui_config::limits;
 use fengsui_config::retention::{RetentionConfig, WaterMarks};
 use fengsui_config::topology::{CameraClass, Topology};
 use parking_lot::{Condvar, Mutex};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::catalogue::Catalogue;
 use crate::error::StoreError;
 use crate::fs::Fs;
-use crate::journal::Journal;
+use crate::journal::{Journal, kinds};
 use crate::segment::SegmentRow;
 
 pub use holding::{Gone, HoldRefused, HoldRequest, Kept, Placed};
@@ -51,6 +51,7 @@ pub use view::{ClassView, DryRow, DryRun, RetentionView, VolumeWater};
 use age::AgeClock;
 use alarm::{Alarm, Subject};
 use forecast::Forecast;
+use register::{Cleared, Totals};
 
 /// Where records go before what they say is done. The journal of a node.
 pub trait Log: Send + Sync {
@@ -184,6 +185,9 @@ struct Inner {
     age: AgeClock,
     forecast: Option<Forecast>,
     forecast_made: Option<MonoMicros>,
+    /// When everything whose time was over had been deleted last.
+    duty_done: Option<MonoMicros>,
+    totals: Totals,
     /// When a promise of a class was last broken.
     broken: BTreeMap<CameraClass, UtcMicros>,
     errors: u64,
@@ -215,7 +219,9 @@ impl Retention {
     #[must_use]
     pub fn open(options: RetentionOptions, state: RetentionState, volumes: &[VolumeNow]) -> Arc<Self> {
         let (utc, mono) = (options.clock.utc(), options.clock.mono());
-        let known = options.catalogue.alive_before().or_else(|| gather::newest(&options.catalogue));
+        let alive = options.catalogue.alive_before().or_else(|| gather::newest(&options.catalogue));
+        let doubtful = state.alarms.get(&Subject::ClockAhead).and_then(|a| a.age_us);
+        let known = doubtful.or(alive);
         let inner = Inner {
             state,
             policy: options.policy.clone(),
@@ -223,6 +229,8 @@ impl Retention {
             age: AgeClock::start(known, utc, mono),
             forecast: None,
             forecast_made: None,
+            duty_done: None,
+            totals: Totals::default(),
             broken: BTreeMap::new(),
             errors: 0,
         };
@@ -333,9 +341,11 @@ impl Core {
             return true;
         }
         tracing::error!(alarm = %subject, "{detail}");
-        let alarm = Alarm { alarm: subject.clone(), at_us: self.options.clock.utc(), detail };
+        let at_us = self.options.clock.utc();
+        let age_us = (subject == Subject::ClockAhead).then(|| inner.age.basis());
+        let alarm = Alarm { alarm: subject.clone(), at_us, detail, age_us };
         let body = serde_json::to_value(&alarm).unwrap_or(Value::Null);
-        match self.options.log.append(alarm::kinds::RAISED, body) {
+        match self.options.log.append(kinds::RETENTION_ALARM_RAISED, body) {
             Ok(_) => {
                 inner.state.alarms.insert(subject, alarm);
                 true
@@ -356,8 +366,9 @@ impl Core {
         if !inner.state.alarms.contains_key(subject) {
             return;
         }
-        let body = json!({ "alarm": subject, "at_us": self.options.clock.utc() });
-        match self.options.log.append(alarm::kinds::CLEARED, body) {
+        let cleared = Cleared { alarm: subject.clone(), at_us: self.options.clock.utc() };
+        let body = serde_json::to_value(cleared).unwrap_or(Value::Null);
+        match self.options.log.append(kinds::RETENTION_ALARM_CLEARED, body) {
             Ok(_) => {
                 tracing::info!(alarm = %subject, "alarm is over");
                 inner.state.alarms.remove(subject);

@@ -9,21 +9,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use fengsui_config::clock::UtcMicros;
 use fengsui_config::ids::{StreamKey, VolumeId};
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
-use super::alarm::{self, Alarm, Alarms, Subject};
-use super::hold::{BadRecord, Holds};
+use super::alarm::{Alarm, Alarms, Subject};
+use super::hold::{Hold, Holds};
 use super::plan::Why;
 use crate::frame::GapReason;
+use crate::journal::{JournalRecord, ReduceError, Reducer, kinds};
 use crate::segment::SegmentRow;
-
-/// Kinds of journal records about deletions.
-pub mod kinds {
-    /// What is about to be deleted: [`super::Batch`].
-    pub const DELETING: &str = "retention.deleting";
-    /// What was deleted: [`super::Deleted`].
-    pub const DELETED: &str = "retention.deleted";
-}
 
 /// Segments of one stream.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -141,8 +133,8 @@ pub struct Deleted {
     pub after_crash: bool,
 }
 
-/// Counters since the journal began.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+/// Counters since the start of the process.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct Totals {
     /// Segments deleted because their time was over.
     pub duty_segments: u64,
@@ -171,7 +163,8 @@ impl Totals {
 }
 
 /// Everything that the journal says about retention.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(into = "Stored", from = "Stored")]
 pub struct RetentionState {
     /// Holds.
     pub holds: Holds,
@@ -179,38 +172,92 @@ pub struct RetentionState {
     pub pending: BTreeMap<u64, Batch>,
     /// Alarms raised.
     pub alarms: Alarms,
-    /// Counters.
-    pub totals: Totals,
+    /// Number and end of the newest segment deleted, by stream: labels of later segments that lie before it step back.
+    pub newest: BTreeMap<StreamKey, (u64, UtcMicros)>,
 }
 
 impl RetentionState {
-    /// Applies one journal record; records of other kinds change nothing.
-    ///
-    /// # Errors
-    /// When a record of a known kind has another shape. Nothing may be deleted by a state that is not whole.
-    pub fn apply(&mut self, seq: u64, kind: &str, body: &Value) -> Result<(), BadRecord> {
-        let bad = |source| BadRecord { kind: kind.to_owned(), source };
-        match kind {
-            kinds::DELETING => {
-                self.pending.insert(seq, Batch::deserialize(body).map_err(bad)?);
+    /// A batch was carried out at this time.
+    pub(super) fn deleted(&mut self, done: &Deleted, at: UtcMicros) {
+        self.pending.remove(&done.announced);
+        for range in &done.batch.ranges {
+            let Some((_, last)) = range.numbers.last() else { continue };
+            let newest = self.newest.entry(range.key).or_insert((*last, range.to_us));
+            // A label in the future was wrong; it is no measure for others.
+            if range.to_us <= at && range.to_us > newest.1 {
+                *newest = (*last, range.to_us);
             }
-            kinds::DELETED => {
-                let done = Deleted::deserialize(body).map_err(bad)?;
-                self.pending.remove(&done.announced);
-                self.totals.add(&done.batch);
-            }
-            alarm::kinds::RAISED => {
-                let alarm = Alarm::deserialize(body).map_err(bad)?;
-                self.alarms.insert(alarm.alarm.clone(), alarm);
-            }
-            alarm::kinds::CLEARED => {
-                let subject = body.get("alarm").map(Subject::deserialize).transpose().map_err(bad)?;
-                if let Some(subject) = subject {
-                    self.alarms.remove(&subject);
-                }
-            }
-            _ => self.holds.apply(kind, body)?,
+        }
+    }
+}
+
+/// The serialised form.
+#[derive(Serialize, Deserialize)]
+struct Stored {
+    holds: Vec<Hold>,
+    last_hold: u64,
+    pending: Vec<(u64, Batch)>,
+    alarms: Vec<Alarm>,
+    newest: Vec<(StreamKey, (u64, UtcMicros))>,
+}
+
+impl From<RetentionState> for Stored {
+    fn from(state: RetentionState) -> Self {
+        Self {
+            last_hold: state.holds.last_id(),
+            holds: state.holds.iter().cloned().collect(),
+            pending: state.pending.into_iter().collect(),
+            alarms: state.alarms.into_values().collect(),
+            newest: state.newest.into_iter().collect(),
+        }
+    }
+}
+
+impl From<Stored> for RetentionState {
+    fn from(stored: Stored) -> Self {
+        Self {
+            holds: Holds::stored(stored.holds, stored.last_hold),
+            pending: stored.pending.into_iter().collect(),
+            alarms: stored.alarms.into_iter().map(|a| (a.alarm.clone(), a)).collect(),
+            newest: stored.newest.into_iter().collect(),
+        }
+    }
+}
+
+/// A body in the shape of its kind.
+fn body<T: serde::de::DeserializeOwned>(record: &JournalRecord) -> Result<T, ReduceError> {
+    T::deserialize(&record.body).map_err(|e| ReduceError::of(record, e))
+}
+
+impl Reducer for RetentionState {
+    const NAME: &'static str = "retention";
+    const VERSION: u32 = 1;
+
+    fn apply(&mut self, record: &JournalRecord) -> Result<(), ReduceError> {
+        let is = |wanted| kinds::is(&record.kind, &record.body, wanted);
+        if is(kinds::HOLD_PLACED) {
+            self.holds.place(body(record)?);
+        } else if is(kinds::HOLD_EXTENDED) {
+            self.holds.extend(body(record)?);
+        } else if is(kinds::HOLD_RELEASED) {
+            self.holds.release(body(record)?);
+        } else if is(kinds::RETENTION_DELETING) {
+            self.pending.insert(record.seq, body(record)?);
+        } else if is(kinds::RETENTION_DELETED) {
+            self.deleted(&body::<Deleted>(record)?, record.at);
+        } else if is(kinds::RETENTION_ALARM_RAISED) {
+            let alarm: Alarm = body(record)?;
+            self.alarms.insert(alarm.alarm.clone(), alarm);
+        } else if is(kinds::RETENTION_ALARM_CLEARED) {
+            self.alarms.remove(&body::<Cleared>(record)?.alarm);
         }
         Ok(())
     }
+}
+
+/// The end of an alarm.
+#[derive(Serialize, Deserialize)]
+pub(super) struct Cleared {
+    pub alarm: Subject,
+    pub at_us: UtcMicros,
 }

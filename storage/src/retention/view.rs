@@ -73,7 +73,7 @@ pub struct RetentionView {
     pub alarms: Vec<Alarm>,
     /// Holds in force.
     pub holds: usize,
-    /// Deleted since the journal began.
+    /// Deleted since the start of the process.
     pub deleted: Totals,
     /// Deletions that a crash or a failure interrupted and that are not settled yet.
     pub unsettled: usize,
@@ -155,7 +155,7 @@ impl Retention {
             forecast: inner.forecast.clone(),
             alarms: inner.state.alarms.values().cloned().collect(),
             holds: inner.state.holds.in_force(),
-            deleted: inner.state.totals,
+            deleted: inner.totals,
             unsettled: inner.state.pending.len(),
             errors: inner.errors,
         }
@@ -168,7 +168,7 @@ impl Retention {
         let mut inner = self.core.inner.lock();
         let clock = &self.core.options.clock;
         let now = inner.age.now(clock.utc(), clock.mono());
-        let (facts, streams, plan) = self.core.plan(&inner, &volumes, now);
+        let (facts, streams, plan) = self.core.plan(&inner, &volumes, now, true);
         drop(inner);
         let mut rows: Vec<DryRow> = Vec::new();
         for d in &plan.deletions {
