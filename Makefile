@@ -18,6 +18,11 @@ check: ## the quick half of test: format, lints, house rules
 	cargo clippy --locked --workspace --all-targets -- -D warnings
 	cargo test --locked -p fengsui-tests --test suite tidy
 
+campaign-retention: ## retention against an independent judge; STEPS=1000000, SEED=n replays one history
+	@tests/scripts/setup.sh build
+	FENGSUI_STEPS=$${STEPS:-1000000} $${SEED:+env FENGSUI_SEED=$$SEED} cargo test --locked -p fengsui-storage --lib -- --nocapture \
+		--exact retention::tests::model::nothing_held_is_deleted_and_no_promise_breaks_in_silence
+
 figures: ## print the short form of every figure
 	@tests/scripts/figures.sh short
 

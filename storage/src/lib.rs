@@ -14,7 +14,7 @@ pub mod journal;
 pub mod picture;
 pub mod playback;
 pub mod recorder;
-pub mod scrub;
 pub mod retention;
+pub mod scrub;
 pub mod segment;
 pub mod volume;

@@ -15,6 +15,7 @@ use crate::integrity::Integrity;
 use crate::live::LiveCounters;
 use crate::media::Media;
 use crate::recordings::Recordings;
+use crate::retention::Retained;
 
 /// Who this node is.
 #[derive(Debug, Clone)]
@@ -77,6 +78,8 @@ pub struct App {
     pub reload: RwLock<Option<Arc<dyn Reload>>>,
     /// The check of stored footage; absent in tests.
     pub integrity: RwLock<Option<Arc<Integrity>>>,
+    /// Holds and deletions; absent in most tests.
+    pub retention: RwLock<Option<Arc<Retained>>>,
     /// The last configuration that was refused, until a later one is accepted.
     pub config_note: RwLock<Option<ConfigNote>>,
     /// Says that the node stops: endless answers end.
@@ -121,6 +124,7 @@ impl App {
             live: LiveCounters::default(),
             reload: RwLock::new(None),
             integrity: RwLock::new(None),
+            retention: RwLock::new(None),
             config_note: RwLock::new(None),
             stop: parts.stop,
             tasks: TaskTracker::new(),

@@ -17,6 +17,7 @@ pub mod orders;
 pub mod paths;
 pub mod recordings;
 pub mod reload;
+pub mod retention;
 #[cfg(test)]
 mod testing;
 pub mod ui;

@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use fengsui_config::clock::{Clock, SystemClock, UtcMicros};
 use fengsui_config::ids::{StreamKey, StreamKind};
+use fengsui_config::retention::RetentionConfig;
 use fengsui_config::topology::RecordPolicy;
 use fengsui_config::{Config, Topology, WebConfig, limits};
 use fengsui_ingest::{CameraSpec, Fleet, FleetOptions};
@@ -25,6 +26,7 @@ use fengsui_storage::hub::Hub;
 use fengsui_storage::journal::Journal;
 use fengsui_storage::playback::{Footage, SegmentIndex};
 use fengsui_storage::recorder::{Recorder, RecorderOptions, VolumeLoad};
+use fengsui_storage::retention::{Retention, camera_facts};
 use fengsui_storage::scrub::{ScrubOptions, Scrubber};
 use fengsui_storage::segment::{NodeKey, SegmentRow};
 use fengsui_storage::volume::{VolumeMode, VolumeState as StoredState, VolumeStatus};
@@ -53,6 +55,7 @@ use crate::recordings::{
     own_file_system,
 };
 use crate::reload::Reloader;
+use crate::retention::{self, Retained};
 
 /// Time that answers under way have to end.
 const WEB_STOP_MAX: Duration = Duration::from_secs(5);
@@ -104,15 +107,25 @@ pub struct Node {
 pub(crate) struct Cameras {
     fleet: Mutex<Option<Fleet>>,
     recorder: Arc<Recorder>,
+    retention: Arc<Retention>,
 }
 
 impl Cameras {
     /// Brings sessions and recording to what the topology says.
     pub(crate) fn apply(&self, topology: &Topology) {
+        // First, so that nothing of a camera under a hold is recorded unheld.
+        self.retention.set_cameras(camera_facts(topology));
         self.recorder.set_plan(&plan(topology));
         if let Some(fleet) = self.fleet.lock().as_ref() {
             fleet.apply(CameraSpec::all(topology));
         }
+    }
+}
+
+impl Cameras {
+    /// Takes other promises into use.
+    pub(crate) fn keep(&self, policy: &RetentionConfig) {
+        self.retention.set_policy(policy.clone());
     }
 }
 
@@ -141,6 +154,17 @@ impl Node {
         let hub = Hub::new(clock.clone(), config.storage.ring_budget_bytes);
         let board = Arc::new(Board::default());
         let key_id = node_key.id();
+        let index = Arc::new(CatalogueIndex(catalogue.clone()));
+        let volumes = config.storage.volumes.iter().map(|v| (v.id.clone(), v.path.clone())).collect();
+        let footage = Arc::new(Footage::new(fs.clone(), index.clone(), volumes));
+        let retention = retention::open(
+            &config,
+            fs.clone(),
+            clock.clone(),
+            catalogue.clone(),
+            &journal,
+            Some(footage.clone()),
+        )?;
         let recorder = Arc::new(Recorder::start(RecorderOptions {
             fs: fs.clone(),
             clock: clock.clone(),
@@ -153,10 +177,9 @@ impl Node {
         })?);
         let options = FleetOptions::new(clock.clone(), hub.clone(), board.clone());
         let fleet = Fleet::start(options).map_err(StartError::Fleet)?;
-        let cameras = Arc::new(Cameras { fleet: Mutex::new(Some(fleet)), recorder: recorder.clone() });
-        let index = Arc::new(CatalogueIndex(catalogue.clone()));
-        let volumes = config.storage.volumes.iter().map(|v| (v.id.clone(), v.path.clone())).collect();
-        let footage = Arc::new(Footage::new(fs.clone(), index.clone(), volumes));
+        let fleet = Mutex::new(Some(fleet));
+        let cameras = Arc::new(Cameras { fleet, recorder: recorder.clone(), retention: retention.clone() });
+        retention.attach(recorder.clone());
         let beside =
             Beside { recorder: recorder.clone(), footage: Arc::downgrade(&footage), clock: clock.clone() };
         let scrubber = Scrubber::start(ScrubOptions {
@@ -189,7 +212,10 @@ impl Node {
             tracing::error!(%error, "cannot write the start to the journal");
         }
         *app.integrity.write() = Some(Arc::new(Integrity { scrubber, catalogue: catalogue.clone() }));
+        *app.retention.write() =
+            Some(Arc::new(Retained { retention: retention.clone(), journal: journal.clone() }));
         cameras.apply(&config.topology);
+        retention.start()?;
         let reloader = Arc::new(Reloader::new(path, config, app.clone(), cameras.clone()));
         *app.reload.write() = Some(reloader.clone());
         let urls = serve(&app, doors);
@@ -231,11 +257,13 @@ impl Node {
             tracing::warn!("some camera sessions did not end in time; leaving them");
         }
         let recorder = self.cameras.recorder.clone();
+        let retention = self.cameras.retention.clone();
         let integrity = self.app.integrity.write().take();
         let closing = tokio::task::spawn_blocking(move || {
             if let Some(integrity) = integrity {
                 integrity.scrubber.stop();
             }
+            retention.stop();
             recorder.stop();
         });
         if tokio::time::timeout(RECORDER_STOP_MAX, closing).await.is_err() {

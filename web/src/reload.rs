@@ -107,6 +107,10 @@ impl Reloader {
             self.cameras.apply(&config.topology);
             self.app.set_topology(Arc::new(config.topology.clone()));
         }
+        if current.retention != config.retention {
+            self.cameras.keep(&config.retention);
+            current.retention = config.retention;
+        }
         // What needs a restart stays as it was, so that the next reload says so again.
         current.topology = config.topology;
         let Changes { added, changed, removed } = found;

@@ -190,7 +190,8 @@ impl Footage {
         self.suspects.clone()
     }
 
-    /// The file of a segment was replaced: it is opened anew.
+    /// The file of a segment was replaced or deleted: it is let go of, since its room is only free when nobody holds it
+    /// open. Answers under way keep theirs to the end.
     pub fn forget(&self, row: &SegmentRow) {
         self.readers.forget(row.key, row.number);
     }
@@ -315,12 +316,6 @@ impl Footage {
             }
         }
         Ok(list)
-    }
-
-    /// These segments were deleted: lets go of their files, whose room is only free once nobody holds them open. Answers
-    /// under way keep theirs to the end.
-    pub fn forget(&self, rows: &[SegmentRow]) {
-        self.readers.forget(rows);
     }
 
     fn remember(&self, id: String, init: Bytes) {

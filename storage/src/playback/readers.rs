@@ -7,7 +7,7 @@ use fengsui_config::ids::StreamKey;
 use fengsui_config::limits;
 use parking_lot::{Mutex, RwLock};
 
-use crate::segment::{SegmentReader, SegmentRow};
+use crate::segment::SegmentReader;
 
 /// A reader that several requests share; written to only to take in what was committed since.
 pub(super) type SharedReader = Arc<RwLock<SegmentReader>>;
@@ -65,12 +65,6 @@ impl Readers {
     /// Closes the reader of a segment: its file was replaced.
     pub(super) fn forget(&self, key: StreamKey, number: u64) {
         self.0.lock().held.remove(&(key, number));
-    /// Lets go of the readers of these segments.
-    pub(super) fn forget(&self, rows: &[SegmentRow]) {
-        let mut inner = self.0.lock();
-        for row in rows {
-            inner.held.remove(&(row.key, row.number));
-        }
     }
 
     /// Readers held now.

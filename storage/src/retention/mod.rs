@@ -46,7 +46,7 @@ use crate::segment::SegmentRow;
 
 pub use holding::{Gone, HoldRefused, HoldRequest, Kept, Placed};
 pub use register::RetentionState;
-pub use view::{ClassView, DryRow, DryRun, RetentionView, VolumeWater};
+pub use view::{ClassView, DryRow, DryRun, RetentionCounts, RetentionView, VolumeWater};
 
 use age::AgeClock;
 use alarm::{Alarm, Subject};
@@ -125,7 +125,7 @@ pub trait Forget: Send + Sync {
 
 impl Forget for crate::playback::Footage {
     fn forget(&self, rows: &[SegmentRow]) {
-        Self::forget(self, rows);
+        rows.iter().for_each(|row| Self::forget(self, row));
     }
 }
 

@@ -81,6 +81,23 @@ pub struct RetentionView {
     pub errors: u64,
 }
 
+/// What is known without looking at footage.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RetentionCounts {
+    /// Holds in force.
+    pub holds: usize,
+    /// Alarms raised.
+    pub alarms: Vec<Alarm>,
+    /// Deleted since the start of the process.
+    pub deleted: Totals,
+    /// Deletions that were interrupted and are not settled yet.
+    pub unsettled: usize,
+    /// Failures of disk or journal since the start.
+    pub errors: u64,
+    /// The newest forecast.
+    pub forecast: Option<Forecast>,
+}
+
 /// One stream in a dry run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct DryRow {
@@ -158,6 +175,20 @@ impl Retention {
             deleted: inner.totals,
             unsettled: inner.state.pending.len(),
             errors: inner.errors,
+        }
+    }
+
+    /// Counters and alarms; quick.
+    #[must_use]
+    pub fn counts(&self) -> RetentionCounts {
+        let inner = self.core.inner.lock();
+        RetentionCounts {
+            holds: inner.state.holds.in_force(),
+            alarms: inner.state.alarms.values().cloned().collect(),
+            deleted: inner.totals,
+            unsettled: inner.state.pending.len(),
+            errors: inner.errors,
+            forecast: inner.forecast.clone(),
         }
     }
 

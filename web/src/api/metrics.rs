@@ -8,6 +8,7 @@ use axum::extract::State;
 use axum::response::{IntoResponse as _, Response};
 use fengsui_config::ids::{StreamKey, StreamKind};
 use fengsui_storage::board::{SessionState, StreamStatus};
+use fengsui_storage::retention::forecast::Outlook;
 use http::header::CONTENT_TYPE;
 
 use super::system;
@@ -61,6 +62,7 @@ fn write(app: &App) -> String {
     volumes(&mut page, &system);
     integrity(&mut page, app);
     volume_details(&mut page, app);
+    retention(&mut page, app);
     hub(&mut page, app);
     live(&mut page, app);
     streams(&mut page, app);
@@ -133,6 +135,56 @@ fn volume_details(page: &mut Page, app: &App) {
         for v in &volumes {
             page.sample(name, &format!("{{volume=\"{}\"}}", v.id), value(v));
         }
+    }
+}
+
+fn retention(page: &mut Page, app: &App) {
+    let Some(retained) = app.retention.read().clone() else { return };
+    let counts = retained.retention.counts();
+    page.single("holds_in_force", "gauge", "Holds in force.", counts.holds);
+    page.single(
+        "retention_unsettled",
+        "gauge",
+        "Deletions interrupted and not settled yet.",
+        counts.unsettled,
+    );
+    page.single("retention_errors_total", "counter", "Failures of deletion, disk or journal.", counts.errors);
+    let d = counts.deleted;
+    let rows = [
+        ("duty", d.duty_segments, d.duty_bytes),
+        ("water", d.water_segments, d.water_bytes),
+        ("sacrifice", d.sacrificed_segments, d.sacrificed_bytes),
+    ];
+    page.family("retention_deleted_segments_total", "counter", "Segments deleted, by reason.");
+    for (why, segments, _) in rows {
+        page.sample("retention_deleted_segments_total", &format!("{{why=\"{why}\"}}"), segments);
+    }
+    page.family("retention_deleted_bytes_total", "counter", "Bytes deleted, by reason.");
+    for (why, _, bytes) in rows {
+        page.sample("retention_deleted_bytes_total", &format!("{{why=\"{why}\"}}"), bytes);
+    }
+    page.family("retention_alarm", "gauge", "1 for each alarm that is raised.");
+    for alarm in &counts.alarms {
+        let labels = format!("{{kind=\"{}\",subject=\"{}\"}}", alarm.alarm.kind(), alarm.alarm);
+        page.sample("retention_alarm", &labels, 1);
+    }
+    let Some(forecast) = counts.forecast else { return };
+    page.single(
+        "retention_capacity_bytes",
+        "gauge",
+        "Footage that the volumes can hold.",
+        forecast.capacity_bytes,
+    );
+    page.single("retention_needed_bytes", "gauge", "Footage that all promises need.", forecast.needed_bytes);
+    page.single("retention_bytes_per_day", "gauge", "Footage that comes in a day.", forecast.bytes_per_day);
+    if let Outlook::Breaks { class, at_us } = forecast.outlook {
+        page.family(
+            "retention_promise_breaks_seconds",
+            "gauge",
+            "When the first promise will break, Unix time.",
+        );
+        let labels = format!("{{class=\"{}\"}}", class.as_str());
+        page.sample("retention_promise_breaks_seconds", &labels, at_us.0 as f64 / 1e6);
     }
 }
 

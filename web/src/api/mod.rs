@@ -4,9 +4,13 @@ pub mod cameras;
 pub mod events;
 pub mod footage;
 pub mod hls;
+pub mod holds;
 pub mod integrity;
 pub mod metrics;
 pub mod openapi;
+pub mod retention;
+#[cfg(test)]
+mod retention_tests;
 pub mod session;
 pub mod system;
 #[cfg(test)]
@@ -46,7 +50,7 @@ pub fn router(app: Arc<App>) -> (Router, Vec<Entry>) {
 }
 
 fn routes(app: Arc<App>) -> Routes {
-    use Policy::{Camera, CameraOrTicket, LoggedIn, LoggedInOrLocal, Public, SetupOnly};
+    use Policy::{Administrator, Camera, CameraOrTicket, LoggedIn, LoggedInOrLocal, Public, SetupOnly};
     const FOOTAGE: [&str; 10] = [
         "/api/v1/footage/{camera}/{stream}/timeline",
         "/api/v1/footage/{camera}/{stream}/gops",
@@ -74,6 +78,14 @@ fn routes(app: Arc<App>) -> Routes {
         .on(Method::POST, "/api/v1/integrity/checks", LoggedIn, integrity::check)
         .on(Method::GET, "/api/v1/volumes", LoggedIn, volumes::list)
         .on(Method::POST, "/api/v1/volumes/{volume}/{order}", LoggedIn, volumes::order)
+        .on(Method::GET, "/api/v1/holds", LoggedIn, holds::list)
+        .on(Method::POST, "/api/v1/holds", Administrator, holds::place)
+        .on(Method::GET, "/api/v1/holds/{id}", LoggedIn, holds::one)
+        .on(Method::PATCH, "/api/v1/holds/{id}", Administrator, holds::extend)
+        .on(Method::POST, "/api/v1/holds/{id}/release", Administrator, holds::release)
+        .on(Method::GET, "/api/v1/retention", LoggedIn, retention::show)
+        .on(Method::GET, "/api/v1/retention/plan", LoggedIn, retention::plan)
+        .on(Method::GET, "/api/v1/retention/register", LoggedIn, retention::register)
         .on(Method::GET, "/api/v1/topology", LoggedIn, system::topology)
         .on(Method::GET, "/api/v1/cameras", LoggedIn, cameras::list)
         .on(Method::GET, "/api/v1/cameras.csv", LoggedIn, cameras::csv)

@@ -26,6 +26,8 @@ use utoipa::OpenApi;
         super::hls::playlist, super::hls::init, super::hls::part,
         super::tickets::create,
         super::volumes::list, super::volumes::order,
+        super::holds::list, super::holds::one, super::holds::place, super::holds::extend, super::holds::release,
+        super::retention::show, super::retention::plan, super::retention::register,
     ),
     tags(
         (name = "session", description = "Log in and out"),
@@ -34,6 +36,7 @@ use utoipa::OpenApi;
         (name = "live", description = "Live pictures"),
         (name = "volumes", description = "Disks that hold footage"),
         (name = "footage", description = "Stored pictures"),
+        (name = "retention", description = "How long footage is kept, and what is held"),
     )
 )]
 pub struct Description;

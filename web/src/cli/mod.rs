@@ -6,6 +6,7 @@ pub mod city;
 pub mod fsck;
 pub mod index;
 pub mod journal;
+pub mod retention;
 pub mod run;
 pub mod secret;
 pub mod volume;
@@ -75,6 +76,12 @@ enum Command {
     /// Volumes: which disk is which, and what it is used for.
     #[command(subcommand)]
     Volume(volume::VolumeCommand),
+    /// Holds: footage that is kept for a case. While the node runs, its page and API do this.
+    #[command(subcommand)]
+    Hold(retention::HoldCommand),
+    /// How long footage is kept, and what would be deleted. While the node runs, its page and API tell.
+    #[command(subcommand)]
+    Retention(retention::RetentionCommand),
     /// The journal: accounts, viewings, and what was done by whom.
     #[command(subcommand)]
     Journal(journal::JournalCommand),
@@ -97,6 +104,8 @@ pub fn main() -> ExitCode {
         Command::Fsck(args) => fsck::run(&cli.config, args),
         Command::Index(command) => index::run(&cli.config, command),
         Command::Volume(command) => volume::run(&cli.config, command),
+        Command::Hold(command) => retention::hold(&cli.config, command),
+        Command::Retention(command) => retention::run(&cli.config, *command),
         Command::Journal(command) => journal::run(&cli.config, command),
     }
 }

@@ -19,6 +19,7 @@ use super::origin;
 use super::problem::{ApiError, Refusal};
 use crate::app::App;
 use crate::auth::access::Principal;
+use crate::auth::accounts::Role;
 
 /// Who may use a route.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,6 +32,8 @@ pub enum Policy {
     LoggedInOrLocal,
     /// Whoever is logged in.
     LoggedIn,
+    /// Whoever is logged in and administers the node.
+    Administrator,
     /// Whoever is logged in and may see the camera `{camera}` and stream `{stream}` of the path.
     Camera,
     /// As `Camera`, or whoever holds a media ticket for it (`?ticket=`).
@@ -125,6 +128,10 @@ fn admit(app: &App, policy: Policy, params: &RawPathParams, request: &mut Reques
         ApiError::new(Refusal::NotLoggedIn, "This address is for people who are logged in.")
             .setup_required(!app.auth.accounts.read().has_administrator())
     })?;
+    if policy == Policy::Administrator && !principal.user().roles.contains(&Role::Administrator) {
+        let text = format!("{} does not administer this node.", principal.user().name);
+        return Err(ApiError::new(Refusal::Forbidden, text).remedy("Ask an administrator."));
+    }
     if matches!(policy, Policy::Camera | Policy::CameraOrTicket) {
         request.extensions_mut().insert(principal.camera(stream_key(params)?)?);
     }

@@ -54,6 +54,8 @@ pub enum Refusal {
     MethodNotAllowed,
     /// An administrator exists already.
     SetupDone,
+    /// The thing is not in a state for that.
+    Conflict,
     /// The body is larger than allowed.
     TooLarge,
     /// The range lies outside the file.
@@ -85,6 +87,7 @@ impl Refusal {
             Self::NotFound => (S::NOT_FOUND, "not_found", "Not found"),
             Self::MethodNotAllowed => (S::METHOD_NOT_ALLOWED, "method_not_allowed", "Method not allowed"),
             Self::SetupDone => (S::CONFLICT, "setup_done", "An administrator exists already"),
+            Self::Conflict => (S::CONFLICT, "conflict", "Not possible in this state"),
             Self::TooLarge => (S::PAYLOAD_TOO_LARGE, "too_large", "The body is too large"),
             Self::RangeNotSatisfiable => {
                 (S::RANGE_NOT_SATISFIABLE, "range_not_satisfiable", "The range lies outside the file")

@@ -83,7 +83,7 @@ fn what_is_over_goes_and_nothing_else_while_there_is_room() {
 #[test]
 fn a_full_disk_takes_served_footage_of_normal_cameras_first_and_stops_at_the_low_mark() {
     let mut streams = city();
-    streams.iter_mut().for_each(|s| drop(s.rows.remove(0)));
+    streams.iter_mut().for_each(|s| _ = s.rows.remove(0));
     let policy = policy(Emergency::Sacrifice);
     let p = decide(&policy, &streams, disk(99), &Holds::default(), 99);
     let served = [(key(1), 2, Why::Water), (sub(1), 2, Why::Water), (key(3), 2, Why::Water)];
@@ -178,7 +178,7 @@ fn few_files_left_are_a_full_disk_too() {
     let p = decide(&policy(Emergency::Stop), &streams, full, &Holds::default(), 99);
     assert_eq!(p.deletions.len(), 3, "three are over; that is enough");
     let mut streams = streams;
-    streams.iter_mut().for_each(|s| drop(s.rows.remove(0)));
+    streams.iter_mut().for_each(|s| _ = s.rows.remove(0));
     let full = VolumeFacts { inodes_free: 1998, ..disk(900) };
     let p = decide(&policy(Emergency::Stop), &streams, full, &Holds::default(), 99);
     assert_eq!(p.deletions.iter().map(|d| d.why).collect::<Vec<_>>(), [Why::Water, Why::Water]);
