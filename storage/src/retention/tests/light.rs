@@ -94,6 +94,12 @@ impl LightFs {
         let d = s.disk(root).unwrap();
         d.capacity.saturating_sub(d.used + d.rival)
     }
+    /// Bytes taken by files and by others.
+    pub fn taken(&self, root: &Path) -> u64 {
+        let mut s = self.0.lock();
+        let d = s.disk(root).unwrap();
+        d.used + d.rival
+    }
     pub fn set_rival(&self, root: &Path, bytes: u64) {
         self.0.lock().disk(root).unwrap().rival = bytes;
     }

@@ -227,13 +227,16 @@ impl World {
     /// Another program takes room, or gives it back.
     fn rival(&mut self) {
         let (root, bytes) = (self.some_root(), self.dice.random_range(0..self.capacity / 2));
-        self.fs.set_rival(&root, if self.dice.random() { 0 } else { bytes });
+        let wants = if self.dice.random() { 0 } else { bytes };
+        self.fs.set_rival(&root, 0);
+        // Nobody takes what is not there.
+        self.fs.set_rival(&root, wants.min(self.fs.free(&root)));
     }
 
     fn resize(&mut self) {
         let root = self.some_root();
         let capacity = self.dice.random_range(self.capacity / 2..self.capacity * 2);
-        self.fs.set_capacity(&root, capacity);
+        self.fs.set_capacity(&root, capacity.max(self.fs.taken(&root)));
     }
 
     /// A volume is pulled, or comes back. The recorder notices with some delay.
