@@ -28,7 +28,7 @@ use fengsui_storage::playback::{Footage, SegmentIndex};
 use fengsui_storage::recorder::{Recorder, RecorderOptions, VolumeLoad};
 use fengsui_storage::retention::{Retention, camera_facts};
 use fengsui_storage::scrub::{ScrubOptions, Scrubber};
-use fengsui_storage::segment::{NodeKey, SegmentRow};
+use fengsui_storage::segment::{KeyId, NodeKey, SegmentRow};
 use fengsui_storage::volume::{VolumeMode, VolumeState as StoredState, VolumeStatus};
 use futures::future::BoxFuture;
 use parking_lot::Mutex;
@@ -157,14 +157,8 @@ impl Node {
         let index = Arc::new(CatalogueIndex(catalogue.clone()));
         let volumes = config.storage.volumes.iter().map(|v| (v.id.clone(), v.path.clone())).collect();
         let footage = Arc::new(Footage::new(fs.clone(), index.clone(), volumes));
-        let retention = retention::open(
-            &config,
-            fs.clone(),
-            clock.clone(),
-            catalogue.clone(),
-            &journal,
-            Some(footage.clone()),
-        )?;
+        let files = (fs.clone(), clock.clone());
+        let retention = retention::open(&config, files, catalogue.clone(), &journal, Some(footage.clone()))?;
         let recorder = Arc::new(Recorder::start(RecorderOptions {
             fs: fs.clone(),
             clock: clock.clone(),
@@ -182,19 +176,8 @@ impl Node {
         retention.attach(recorder.clone());
         let beside =
             Beside { recorder: recorder.clone(), footage: Arc::downgrade(&footage), clock: clock.clone() };
-        let scrubber = Scrubber::start(ScrubOptions {
-            fs,
-            clock: clock.clone(),
-            catalogue: catalogue.clone(),
-            volumes: config.storage.volumes.iter().map(|v| (v.id.clone(), v.path.clone())).collect(),
-            dir: paths::integrity(&data),
-            rate: config.storage.scrub_bytes_per_s,
-            key: Some(key_id),
-            reporter: Arc::new(JournalReporter(journal.clone())),
-            surroundings: Arc::new(beside),
-            replicas: Vec::new(),
-            suspects: footage.suspects(),
-        })?;
+        let scrubber =
+            scrubber(&config, (fs, clock.clone()), &catalogue, &journal, key_id, beside, &footage)?;
         let register: Arc<dyn Register> = Arc::new(JournalRegister(journal.clone()));
         let auth = Auth::new(accounts, register.clone(), &clock)?;
         let started = clock.utc();
@@ -285,6 +268,31 @@ impl Node {
             tracing::error!("journal and catalogue did not close in time");
         }
     }
+}
+
+/// Starts the check of stored footage.
+fn scrubber(
+    config: &Config,
+    (fs, clock): (Arc<dyn Fs>, Arc<dyn Clock>),
+    catalogue: &Arc<Catalogue>,
+    journal: &Arc<Journal>,
+    key: KeyId,
+    beside: Beside,
+    footage: &Footage,
+) -> Result<Scrubber, StoreError> {
+    Scrubber::start(ScrubOptions {
+        fs,
+        clock,
+        catalogue: catalogue.clone(),
+        volumes: config.storage.volumes.iter().map(|v| (v.id.clone(), v.path.clone())).collect(),
+        dir: paths::integrity(&config.node.data),
+        rate: config.storage.scrub_bytes_per_s,
+        key: Some(key),
+        reporter: Arc::new(JournalReporter(journal.clone())),
+        surroundings: Arc::new(beside),
+        replicas: Vec::new(),
+        suspects: footage.suspects(),
+    })
 }
 
 /// Binds every address before anything else starts: a port in use is the commonest mistake.

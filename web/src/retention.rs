@@ -40,8 +40,7 @@ pub fn volumes(config: &Config) -> Vec<VolumeNow> {
 /// When the journal cannot be read, or a record about holds cannot be understood: nothing may be deleted then.
 pub fn open(
     config: &Config,
-    fs: Arc<dyn Fs>,
-    clock: Arc<dyn Clock>,
+    (fs, clock): (Arc<dyn Fs>, Arc<dyn Clock>),
     catalogue: Arc<Catalogue>,
     journal: &Arc<Journal>,
     forget: Option<Arc<dyn Forget>>,

@@ -54,7 +54,7 @@ fn keeping() -> (Node, Arc<Retained>, tempfile::TempDir) {
         std::fs::write(path, "mp4.").unwrap();
         catalogue.closed(&row, [0; 32]);
     }
-    let kept = retention::open(&config, fs, clock, catalogue, &journal, None).unwrap();
+    let kept = retention::open(&config, (fs, clock), catalogue, &journal, None).unwrap();
     kept.attach(Arc::new(AtHand(retention::volumes(&config))));
     let retained = Arc::new(Retained { retention: kept, journal });
     *node.app.retention.write() = Some(retained.clone());

@@ -125,7 +125,7 @@ fn open(config: &Config) -> Result<Resting, ExitCode> {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
         let journal = Journal::open(fs.clone(), &paths::journal(data), clock.clone(), &config.node.id)?;
         let catalogue = Catalogue::open(fs.clone(), &paths::catalogue(data), clock.clone())?;
-        let retention = retention::open(config, fs, clock, catalogue, &journal, None)?;
+        let retention = retention::open(config, (fs, clock), catalogue, &journal, None)?;
         Ok((retention, journal))
     };
     let (retention, journal) = opened().map_err(|error| {
