@@ -1,6 +1,6 @@
 # Each target installs what it needs when it is missing, says what, and is quick the second time.
 .DEFAULT_GOAL := help
-.PHONY: help demo test check figures bench bench-write-path setup ui clean
+.PHONY: help demo test check figures bench bench-write-path setup ui clean campaign-retention
 
 help: ## show this
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' Makefile
