@@ -193,12 +193,13 @@ impl Checker {
         self.core.moves.rescan();
         self.queue_unfinished();
         self.recover();
-        if looked {
+        if looked && !self.core.is_stopping() {
             self.explain_holes();
         }
     }
 
-    /// Where only the disk knew of a segment, the log lost what explained the time beside it: a gap `crash_tail`.
+    /// Where only the disk knew of a segment, the log lost what explained the time beside it: a gap `crash_tail`. Looked
+    /// for at every start: the start that found the segment may have ended before this was in the log.
     fn explain_holes(&self) {
         let catalogue = &self.core.options.catalogue;
         let now = self.core.options.clock.utc();
