@@ -68,7 +68,7 @@ fn recovers(fs: &SimFs, done: &Done) {
     assert!(found.committed >= done.durable);
     assert!(fs.get(path).unwrap()[..good] == done.written[..good], "a byte is another than was written");
     let reader = SegmentReader::open(fs, path, None).unwrap();
-    assert_eq!(reader.verify().unwrap().1, Outcome::Clean);
+    assert_eq!(crate::segment::check(fs, path, true).unwrap().outcome, Outcome::Clean);
     for i in 0..reader.fragments().len() as u32 {
         reader.samples(i).unwrap();
     }
@@ -119,7 +119,7 @@ fn open(fs: &SimFs, n: u64, sync: bool) -> (SegmentWriter, u64) {
 
 #[test]
 fn segment_close() {
-    for (name, n, sync) in [("segment_close", 75, true), ("segment_close_never_synced", 50, false)] {
+    for (name, n, sync) in [("segment_close", 75, true), ("segment_close_never_synced", 40, false)] {
         let written = whole(n);
         let writer = parking_lot::Mutex::new(None);
         let close = Protocol {
@@ -193,7 +193,7 @@ fn recovery_of_files_without_a_group_and_of_damaged_ones() {
     let aside = Protocol {
         name: "recovery_set_aside",
         before: &|| put(half),
-        run: &|fs| finish(fs),
+        run: &finish,
         check: &|fs, ()| same(fs, half),
     };
     aside.enumerate();
@@ -216,7 +216,7 @@ fn recovery_of_files_without_a_group_and_of_damaged_ones() {
     let renamed = Protocol {
         name: "recovery_damaged",
         before: &|| put(&damaged),
-        run: &|fs| finish(fs),
+        run: &finish,
         check: &|fs, ()| same(fs, &damaged),
     };
     renamed.enumerate();

@@ -36,7 +36,7 @@ fn append(fs: &SimFs, records: u64) -> Vec<u64> {
 }
 
 /// Opens, and finds all acknowledged records in a sound chain; then the same again after one more crash.
-fn journal_holds(fs: &SimFs, acknowledged: &Vec<u64>) {
+fn journal_holds(fs: &SimFs, acknowledged: &[u64]) {
     for _ in 0..2 {
         let journal = open_journal(fs).unwrap();
         let report = journal.verify().unwrap();
@@ -60,7 +60,7 @@ fn journal_begin_and_append() {
         name: "journal_begin",
         before: &|| SimFs::new(1),
         run: &|fs| append(fs, 1),
-        check: &journal_holds,
+        check: &|fs, done: &Vec<u64>| journal_holds(fs, done),
     };
     new.enumerate();
     let known = Protocol {
@@ -71,7 +71,7 @@ fn journal_begin_and_append() {
             fs
         },
         run: &|fs| append(fs, 2),
-        check: &journal_holds,
+        check: &|fs, done: &Vec<u64>| journal_holds(fs, done),
     };
     known.enumerate();
 }
@@ -90,7 +90,7 @@ fn journal_with_a_torn_tail_and_after_a_failed_sync() {
             fs
         },
         run: &|fs| append(fs, 1),
-        check: &journal_holds,
+        check: &|fs, done: &Vec<u64>| journal_holds(fs, done),
     };
     torn.enumerate();
     // The process goes on, or starts again without a crash, after a sync was refused: what only the page cache has must
@@ -114,7 +114,12 @@ fn journal_with_a_torn_tail_and_after_a_failed_sync() {
     };
     for (name, records) in [("journal_next_file", 2), ("journal_restart_after_a_failed_sync", 1)] {
         let before = refused(records);
-        let again = Protocol { name, before: &before, run: &|fs| append(fs, 1), check: &journal_holds };
+        let again = Protocol {
+            name,
+            before: &before,
+            run: &|fs| append(fs, 1),
+            check: &|fs, done: &Vec<u64>| journal_holds(fs, done),
+        };
         again.enumerate();
     }
 }
@@ -155,7 +160,7 @@ fn note(fs: &SimFs, numbers: std::ops::Range<u64>) -> Vec<u64> {
 }
 
 /// Opens with all durable rows and no other than were noted.
-fn catalogue_holds(fs: &SimFs, durable: &Vec<u64>) {
+fn catalogue_holds(fs: &SimFs, durable: &[u64]) {
     for _ in 0..2 {
         let catalogue = open_catalogue(fs).unwrap();
         let rows = catalogue.segments(key(), UtcMicros(0), UtcMicros(i64::MAX / 2));
@@ -173,7 +178,7 @@ fn catalogue_begin_append_and_rewrite() {
         name: "catalogue_begin",
         before: &|| SimFs::new(1),
         run: &|fs| note(fs, 1..1),
-        check: &catalogue_holds,
+        check: &|fs, done: &Vec<u64>| catalogue_holds(fs, done),
     };
     begin.enumerate();
     let some = || {
@@ -185,7 +190,7 @@ fn catalogue_begin_append_and_rewrite() {
         name: "catalogue_append",
         before: &some,
         run: &|fs| note(fs, 4..6),
-        check: &catalogue_holds,
+        check: &|fs, done: &Vec<u64>| catalogue_holds(fs, done),
     };
     append.enumerate();
     // A damaged log is written afresh beside the old one, and takes its place.
@@ -211,7 +216,7 @@ fn catalogue_begin_append_and_rewrite() {
             drop(open_catalogue(fs));
             found.clone()
         },
-        check: &catalogue_holds,
+        check: &|fs, done: &Vec<u64>| catalogue_holds(fs, done),
     };
     rewrite.enumerate();
     let torn = Protocol {
@@ -228,7 +233,7 @@ fn catalogue_begin_append_and_rewrite() {
             drop(open_catalogue(fs));
             vec![1, 2]
         },
-        check: &catalogue_holds,
+        check: &|fs, done: &Vec<u64>| catalogue_holds(fs, done),
     };
     torn.enumerate();
 }

@@ -70,7 +70,7 @@ impl Change {
                 let parts = parts(*at, bytes);
                 let mut out: Vec<Vec<Self>> = (0..1u32 << parts.len())
                     .map(|set| {
-                        let kept = parts.iter().enumerate().filter(|(i, _)| set >> i & 1 == 1);
+                        let kept = parts.iter().enumerate().filter(|(i, _)| (set >> i) & 1 == 1);
                         kept.map(|(_, (at, part))| Self::write(*at, part)).collect()
                     })
                     .collect();
