@@ -140,6 +140,8 @@ impl Bench {
     pub(super) fn restart(&mut self, outage: Outage) {
         self.end_node(outage);
         self.start_node().unwrap();
+        self.checked = true;
+        self.recorder.check_volumes();
     }
 
     /// Ends the node; the machine may have died before ([`SimFs::is_dead`]).

@@ -54,7 +54,8 @@ fn fault(operation: u8, after: u8, times: u8, fault: u8) -> FaultPlan {
 }
 
 fn restart(b: &mut Bench, outage: Outage) {
-    b.restart(outage);
+    b.end_node(outage);
+    b.start_node().unwrap();
     b.due(&[key(1), key(2)]);
 }
 
