@@ -1,9 +1,11 @@
 # Each target installs what it needs when it is missing, says what, and is quick the second time.
 .DEFAULT_GOAL := help
 .PHONY: help demo test check figures bench bench-write-path setup ui clean campaign-retention
+.PHONY: help demo test check figures bench bench-write-path setup ui clean
+.PHONY: campaign-kill campaign-kill-sim campaign-power campaign-power-process campaign-crash-states
 
 help: ## show this
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-22s %s\n", $$1, $$2 }' Makefile
 
 demo: ## 16 simulated cameras and one node that records and shows them; Ctrl-C stops both
 	@tests/scripts/demo.sh
@@ -32,6 +34,26 @@ bench: ## measure the figures in full: recording cost beside ffmpeg and the bare
 bench-write-path: ## cost of the write path at FILES files (1400) of MIB MiB (8) each
 	cargo build --locked --release -p fengsui-tests --bin figures
 	target/release/figures write-path --files $(or $(FILES),1400) --mib $(or $(MIB),8) $(if $(OUT),--out $(OUT))
+
+# The fault kit (tests/FAULTS.md): each prints its figures, and on failure the seed that replays it.
+SEED ?= 1
+RUNS ?=
+SEEDS ?= 100000
+
+campaign-kill: ## kill a recording node RUNS times (1000)
+	@tests/scripts/campaign.sh figures kill --runs $(or $(RUNS),1000) --seed $(SEED)
+
+campaign-power-process: ## cut the power under a recording node RUNS times (50)
+	@tests/scripts/campaign.sh figures power --runs $(or $(RUNS),50) --seed $(SEED)
+
+campaign-kill-sim: ## kill simulated nodes at any call, SEEDS seeds (100000)
+	@FENGSUI_SEED=$(SEED) FENGSUI_SEEDS=$(SEEDS) tests/scripts/campaign.sh storage a_kill_at_any_call
+
+campaign-power: ## cut the power of simulated nodes at any call, SEEDS seeds (100000)
+	@FENGSUI_SEED=$(SEED) FENGSUI_SEEDS=$(SEEDS) tests/scripts/campaign.sh storage a_power_cut_at_any_call
+
+campaign-crash-states: ## look at every state that a power cut can leave in each protocol
+	@tests/scripts/campaign.sh storage crash_states::
 
 setup: ## install what building and testing need
 	@tests/scripts/setup.sh test

@@ -2,6 +2,8 @@
 
 pub mod board;
 pub mod catalogue;
+#[cfg(test)]
+mod crash_states;
 pub mod damage;
 pub mod error;
 pub mod frame;

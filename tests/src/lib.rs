@@ -10,6 +10,7 @@
 pub mod barcode;
 pub mod bench;
 pub mod camsim;
+pub mod disk;
 pub mod figure;
 #[cfg(feature = "gst")]
 pub mod gst_server;

@@ -17,6 +17,7 @@ mod bad_input;
 mod faults;
 mod kill;
 mod others;
+mod power;
 mod record;
 mod reload;
 mod stop;

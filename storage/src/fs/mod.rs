@@ -23,22 +23,39 @@ pub struct OpenOptions {
     pub create_new: bool,
     /// Created if missing (not with `create_new`).
     pub create: bool,
-    /// Bypass the page cache where the file system can. Writes must then come from a [`PageBuf`] and be whole
-    /// pages at page offsets; a file system that refuses falls back to buffered writes on its own.
+    /// Bypass the page cache where the file system can: reads give what the disk has. Writes should come from a
+    /// [`PageBuf`] and be whole pages at page offsets; for others, and where a file system refuses, the handle falls
+    /// back to the page cache on its own.
     pub direct: bool,
+    /// A file that is created is for its owner alone; otherwise its group may read it.
+    pub private: bool,
 }
 
 impl OpenOptions {
     /// Reading an existing file.
-    pub const READ: Self = Self { write: false, create_new: false, create: false, direct: false };
+    pub const READ: Self =
+        Self { write: false, create_new: false, create: false, direct: false, private: false };
     /// Reading and writing an existing file.
-    pub const WRITE: Self = Self { write: true, create_new: false, create: false, direct: false };
+    pub const WRITE: Self =
+        Self { write: true, create_new: false, create: false, direct: false, private: false };
     /// A new file for whole-page writes past the page cache.
-    pub const NEW_DIRECT: Self = Self { write: true, create_new: true, create: false, direct: true };
+    pub const NEW_DIRECT: Self =
+        Self { write: true, create_new: true, create: false, direct: true, private: false };
+    /// Reading an existing file as the disk has it, not as the page cache remembers it: after a failed sync they differ.
+    pub const READ_DISK: Self =
+        Self { write: false, create_new: false, create: false, direct: true, private: false };
+    /// As [`Self::READ_DISK`], and writing.
+    pub const WRITE_DISK: Self =
+        Self { write: true, create_new: false, create: false, direct: true, private: false };
     /// A new file.
-    pub const NEW: Self = Self { write: true, create_new: true, create: false, direct: false };
+    pub const NEW: Self =
+        Self { write: true, create_new: true, create: false, direct: false, private: false };
+    /// A new file that nobody but its owner may read.
+    pub const NEW_PRIVATE: Self =
+        Self { write: true, create_new: true, create: false, direct: false, private: true };
     /// A file that is created when missing.
-    pub const CREATE: Self = Self { write: true, create_new: false, create: true, direct: false };
+    pub const CREATE: Self =
+        Self { write: true, create_new: false, create: true, direct: false, private: false };
 }
 
 /// What is known of a path.
@@ -95,15 +112,22 @@ pub trait Fs: Send + Sync + std::fmt::Debug {
     fn space(&self, path: &Path) -> io::Result<Space>;
     /// The whole file; refuses files longer than `max` bytes.
     fn read(&self, path: &Path, max: u64) -> io::Result<Vec<u8>> {
-        let file = self.open(path, OpenOptions::READ)?;
-        let len = file.len()?;
-        if len > max {
-            return Err(io::Error::new(io::ErrorKind::FileTooLarge, format!("{len} bytes, at most {max}")));
-        }
-        let mut out = vec![0; usize::try_from(len).unwrap_or(usize::MAX)];
-        file.read_exact_at(0, &mut out)?;
-        Ok(out)
+        read_whole(&*self.open(path, OpenOptions::READ)?, max)
     }
+    /// The whole file as the disk has it ([`OpenOptions::READ_DISK`]); refuses files longer than `max` bytes.
+    fn read_disk(&self, path: &Path, max: u64) -> io::Result<Vec<u8>> {
+        read_whole(&*self.open(path, OpenOptions::READ_DISK)?, max)
+    }
+}
+
+fn read_whole(file: &dyn FsFile, max: u64) -> io::Result<Vec<u8>> {
+    let len = file.len()?;
+    if len > max {
+        return Err(io::Error::new(io::ErrorKind::FileTooLarge, format!("{len} bytes, at most {max}")));
+    }
+    let mut out = vec![0; usize::try_from(len).unwrap_or(usize::MAX)];
+    file.read_exact_at(0, &mut out)?;
+    Ok(out)
 }
 
 /// An open file. Reads and writes carry their own offset, so that one handle serves many threads.

@@ -33,7 +33,7 @@ fn flags_of(o: OpenOptions) -> OFlags {
 impl Fs for RealFs {
     fn open(&self, path: &Path, o: OpenOptions) -> io::Result<Box<dyn FsFile>> {
         let flags = flags_of(o);
-        let mode = Mode::from_raw_mode(0o640);
+        let mode = Mode::from_raw_mode(if o.private { 0o600 } else { 0o640 });
         let (fd, direct) = if o.direct {
             match rustix::fs::open(path, flags | OFlags::DIRECT, mode) {
                 Ok(fd) => (fd, true),

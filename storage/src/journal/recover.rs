@@ -47,9 +47,17 @@ pub(super) fn files(fs: &dyn Fs, dir: &Path) -> Result<Vec<(u64, PathBuf)>, Stor
 
 /// The bytes of a journal file. Group commits may carry a file a little beyond its bound.
 pub(super) fn load(fs: &dyn Fs, path: &Path) -> Result<Vec<u8>, StoreError> {
-    let max = limits::JOURNAL_FILE_BYTES_MAX
-        + (limits::JOURNAL_GROUP_MAX * limits::JOURNAL_RECORD_BYTES_MAX) as u64;
-    fs.read(path, 2 * max).map_err(StoreError::io("read journal file", path))
+    fs.read(path, 2 * file_bytes_max()).map_err(StoreError::io("read journal file", path))
+}
+
+/// The same as the disk has them: after a failed sync the page cache may remember records that are nowhere else, and
+/// nothing must be chained to those.
+fn load_from_disk(fs: &dyn Fs, path: &Path) -> Result<Vec<u8>, StoreError> {
+    fs.read_disk(path, 2 * file_bytes_max()).map_err(StoreError::io("read journal file", path))
+}
+
+fn file_bytes_max() -> u64 {
+    limits::JOURNAL_FILE_BYTES_MAX + (limits::JOURNAL_GROUP_MAX * limits::JOURNAL_RECORD_BYTES_MAX) as u64
 }
 
 /// The head of a journal file; `None` when it does not hold.
@@ -115,11 +123,15 @@ pub(super) fn open(fs: &dyn Fs, dir: &Path, now: UtcMicros) -> Result<Found, Sto
     };
     let mut headless = 0;
     for (_, path) in files.iter().rev() {
-        let bytes = load(fs, path)?;
+        let bytes = load_from_disk(fs, path)?;
         let Some(head) = decode_head(&bytes) else {
-            // A crash while the file was being made; there is no record in it.
             headless += bytes.len() as u64;
-            quarantine(fs, dir, path, &bytes, now)?;
+            if bytes.len() <= FILE_HEAD {
+                // A crash while the file was being made; there is no record in it.
+                set_aside(fs, dir, path, now)?;
+            } else {
+                quarantine(fs, dir, path, &bytes, now)?;
+            }
             continue;
         };
         let scan = scan(&bytes, &head);
@@ -181,6 +193,20 @@ fn epoch_before(fs: &dyn Fs, files: &[(u64, PathBuf)], path: &Path) -> Result<u6
         }
     }
     Ok(0)
+}
+
+/// Moves a file without a record out of the way of those that have some.
+fn set_aside(fs: &dyn Fs, dir: &Path, path: &Path, now: UtcMicros) -> Result<(), StoreError> {
+    let place = dir.join("quarantine");
+    fs.create_dir_all(&place).map_err(StoreError::io("create directory", &place))?;
+    let name = path.file_name().and_then(|n| n.to_str()).unwrap_or("journal");
+    let names = (0..1000).map(|n| place.join(format!("{name}.{}", now.0.saturating_add(n))));
+    let to = names.into_iter().find(|to| fs.metadata(to).is_err());
+    let to =
+        to.ok_or_else(|| StoreError::Invalid(format!("{}: no free name for {name}", place.display())))?;
+    fs.rename(path, &to).map_err(StoreError::io("move to quarantine", path))?;
+    fs.sync_dir(&place).map_err(StoreError::io("sync directory", &place))?;
+    fs.sync_dir(dir).map_err(StoreError::io("sync directory", dir))
 }
 
 /// Keeps a copy of bytes that do not hold.

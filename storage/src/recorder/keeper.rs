@@ -4,13 +4,13 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use fengsui_config::clock::MonoMicros;
+use fengsui_config::clock::{MonoMicros, UtcMicros};
 use fengsui_config::limits;
 
 use super::stats::count;
 use super::stream::StreamRecorder;
 use super::{Core, VolumeCell};
-use crate::catalogue::Unfinished;
+use crate::catalogue::{Unfinished, seam_us};
 use crate::error::StoreError;
 use crate::frame::GapReason;
 use crate::segment::{SegmentName, finish_torn, stream_dir};
@@ -167,6 +167,7 @@ impl Checker {
     /// Compares the names on every volume that is there and has not been looked at since it came.
     pub(super) fn check(&self) {
         self.recover();
+        let mut looked = false;
         for (index, volume) in self.core.volumes.iter().enumerate() {
             if volume.status.read().state == VolumeState::Missing || self.core.is_stopping() {
                 continue;
@@ -174,6 +175,7 @@ impl Checker {
             if !volume.unchecked.swap(false, Ordering::AcqRel) {
                 continue;
             }
+            looked = true;
             match self.core.options.catalogue.check_volume(&volume.id, &volume.root, &self.core.stopping) {
                 Ok(report) => {
                     if report.added + report.missing + report.unfinished + report.strays.len() as u64 > 0 {
@@ -191,6 +193,24 @@ impl Checker {
         self.core.moves.rescan();
         self.queue_unfinished();
         self.recover();
+        if looked && !self.core.is_stopping() {
+            self.explain_holes();
+        }
+    }
+
+    /// Where only the disk knew of a segment, the log lost what explained the time beside it: a gap `crash_tail`. Looked
+    /// for at every start: the start that found the segment may have ended before this was in the log.
+    fn explain_holes(&self) {
+        let catalogue = &self.core.options.catalogue;
+        let now = self.core.options.clock.utc();
+        for key in catalogue.keys() {
+            let spans = catalogue.spans(key, UtcMicros(0), now);
+            for (before, after) in spans.iter().zip(spans.iter().skip(1)) {
+                if after.from.since(before.to) >= seam_us() {
+                    catalogue.gap(key, GapReason::CrashTail, before.to, after.from);
+                }
+            }
+        }
     }
 
     /// Queues everything without a footer that nobody writes.
@@ -249,7 +269,7 @@ impl Checker {
             }
             _ => {
                 catalogue.open_lost(file.key, file.number, file.start_ms);
-                fengsui_config::clock::UtcMicros(file.start_ms.saturating_mul(1000))
+                UtcMicros(file.start_ms.saturating_mul(1000))
             }
         };
         tracing::info!(stream = %file.key, number = file.number, ?row, "segment closed after a crash");

@@ -329,6 +329,9 @@ impl StreamRecorder {
             catalogue.gap_end(self.key, start);
         } else if let Some(covered) = self.covered {
             catalogue.gap(self.key, loss.unwrap_or(GapReason::NoKeyFrame), covered, start);
+        } else if let Some(found) = catalogue.known_to(self.key).filter(|found| *found < start) {
+            // The log knew nothing of the stream at the start, the disk did.
+            catalogue.gap(self.key, GapReason::CrashTail, found, start);
         }
         self.covered = Some(start);
     }

@@ -5,10 +5,12 @@
     clippy::cast_possible_wrap,
     clippy::cast_possible_truncation,
     clippy::cast_sign_loss,
+    clippy::print_stdout,
     reason = "tests"
 )]
 
 mod bench;
+mod campaign;
 mod model;
 mod threads;
 mod volumes;

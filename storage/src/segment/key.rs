@@ -1,13 +1,16 @@
 //! The node's Ed25519 key: it signs segments, and it is the node's identity.
 
 use std::fmt;
-use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::io;
 use std::path::Path;
 
 use ed25519_dalek::{Signature, Signer, SigningKey, Verifier, VerifyingKey};
 
 use crate::error::StoreError;
+use crate::fs::{Fs, OpenOptions, RealFs};
+
+/// A key file is 65 bytes; a larger one is something else.
+const KEY_BYTES_MAX: u64 = 4096;
 
 /// The public half of a node's key (RFC 8032, 32 bytes).
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -54,46 +57,41 @@ impl NodeKey {
     /// 64 hexadecimal digits. Fails when the file cannot be read or written, holds something else, or others may
     /// read it.
     pub fn load_or_create(path: &Path) -> Result<Self, StoreError> {
-        match std::fs::read_to_string(path) {
-            Ok(text) => Self::parse(path, &text),
-            Err(e) if e.kind() == io::ErrorKind::NotFound => Self::create(path),
+        refuse_open_to_others(path)?;
+        Self::load_or_create_in(&RealFs, path)
+    }
+
+    /// As [`Self::load_or_create`], in this file system; does not look at who may read the file.
+    pub(crate) fn load_or_create_in(fs: &dyn Fs, path: &Path) -> Result<Self, StoreError> {
+        match fs.read(path, KEY_BYTES_MAX) {
+            Ok(bytes) => Self::parse(path, &bytes),
+            Err(e) if e.kind() == io::ErrorKind::NotFound => Self::create(fs, path),
             Err(e) => Err(StoreError::io("read node key", path)(e)),
         }
     }
 
-    fn parse(path: &Path, text: &str) -> Result<Self, StoreError> {
-        use std::os::unix::fs::PermissionsExt;
-        let mode =
-            std::fs::metadata(path).map_err(StoreError::io("read node key", path))?.permissions().mode();
-        if mode & 0o077 != 0 {
-            let path = path.display();
-            return Err(StoreError::Invalid(format!(
-                "{path}: the node key may be read by others (mode {:o}); run chmod 600 on it",
-                mode & 0o777
-            )));
-        }
+    fn parse(path: &Path, bytes: &[u8]) -> Result<Self, StoreError> {
         let mut seed = [0; 32];
-        hex::decode_to_slice(text.trim(), &mut seed).map_err(|e| {
+        hex::decode_to_slice(bytes.trim_ascii(), &mut seed).map_err(|e| {
             StoreError::Invalid(format!("{}: not a node key (64 hexadecimal digits): {e}", path.display()))
         })?;
         Ok(Self::from_seed(seed))
     }
 
-    fn create(path: &Path) -> Result<Self, StoreError> {
+    fn create(fs: &dyn Fs, path: &Path) -> Result<Self, StoreError> {
         let mut seed = [0; 32];
         getrandom::fill(&mut seed)
             .map_err(|e| StoreError::Invalid(format!("no random bytes for a key: {e}")))?;
         let at = |e| StoreError::io("write node key", path)(e);
         // Written aside first: a crash in between must not leave an empty key that would lock the node out.
         let aside = path.with_extension("new");
-        let _ = std::fs::remove_file(&aside);
-        let mut file =
-            std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&aside).map_err(at)?;
-        file.write_all(format!("{}\n", hex::encode(seed)).as_bytes()).map_err(at)?;
+        let _ = fs.remove(&aside);
+        let file = fs.open(&aside, OpenOptions::NEW_PRIVATE).map_err(at)?;
+        file.write_at(0, format!("{}\n", hex::encode(seed)).as_bytes()).map_err(at)?;
         file.sync_all().map_err(at)?;
-        std::fs::rename(&aside, path).map_err(at)?;
+        fs.rename(&aside, path).map_err(at)?;
         if let Some(dir) = path.parent().filter(|d| !d.as_os_str().is_empty()) {
-            std::fs::File::open(dir).and_then(|d| d.sync_all()).map_err(at)?;
+            fs.sync_dir(dir).map_err(at)?;
         }
         Ok(Self::from_seed(seed))
     }
@@ -109,6 +107,24 @@ impl NodeKey {
     pub fn sign(&self, message: &[u8]) -> [u8; 64] {
         self.0.sign(message).to_bytes()
     }
+}
+
+/// A key that others may read is no secret.
+fn refuse_open_to_others(path: &Path) -> Result<(), StoreError> {
+    use std::os::unix::fs::PermissionsExt;
+    let mode = match std::fs::metadata(path) {
+        Ok(found) => found.permissions().mode(),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(e) => return Err(StoreError::io("read node key", path)(e)),
+    };
+    if mode & 0o077 == 0 {
+        return Ok(());
+    }
+    let path = path.display();
+    Err(StoreError::Invalid(format!(
+        "{path}: the node key may be read by others (mode {:o}); run chmod 600 on it",
+        mode & 0o777
+    )))
 }
 
 #[cfg(test)]

@@ -103,6 +103,15 @@ fn look(file: &dyn FsFile, path: &Path) -> Result<Look, StoreError> {
         }
     };
     if let Some(footer) = ok(scan::footer(&mut w, len))?.flatten() {
+        if !was_closed(path) && trust != Trust::Mended {
+            // Without the sync that comes before the closed name, the footer may have reached the disk and a group
+            // before it not.
+            walk(file, path, &mut scan, &mut w, footer.last.footer)?;
+            if scan.next != footer.last.footer || !footer.continues(&scan.chain) {
+                let outcome = judge(&mut w, path, scan.next, len)?;
+                return Ok(Look { recovery: summary(&scan, outcome), scan: Some(scan), len });
+            }
+        }
         let outcome = if trust != Trust::Linked {
             Outcome::Damaged { at: 0 }
         } else if footer.signed && footer.last.key_id == scan.header.key_id {
@@ -204,7 +213,8 @@ pub fn finish_torn(
     quarantine: &Path,
     signer: &NodeKey,
 ) -> Result<Finished, StoreError> {
-    let file = fs.open(path, OpenOptions::WRITE).map_err(StoreError::io("open segment", path))?;
+    // What a failed sync left in the page cache alone must not be taken for stored.
+    let file = fs.open(path, OpenOptions::WRITE_DISK).map_err(StoreError::io("open segment", path))?;
     let Look { recovery, scan, len } = look(&*file, path)?;
     let whole = |quarantined| Finished {
         recovery: recovery.clone(),

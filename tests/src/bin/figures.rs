@@ -14,9 +14,9 @@ use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 use fengsui_tests::bench;
-use fengsui_tests::figure::Figure;
+use fengsui_tests::figure::{Figure, Target};
 use fengsui_tests::harness::Outcome;
-use fengsui_tests::scenario::{kill, record};
+use fengsui_tests::scenario::{kill, power, record};
 
 #[derive(Debug, Parser)]
 #[command(name = "figures", version, about = "Measures the figures of Fengsui")]
@@ -75,6 +75,18 @@ enum Command {
         #[arg(long, default_value_t = 1)]
         seed: u64,
     },
+    /// Cuts the power under a recording node on a disk that forgets what was not flushed
+    Power {
+        /// Number of power cuts
+        #[arg(long, default_value_t = 20)]
+        runs: u32,
+        /// Number of cameras
+        #[arg(long, default_value_t = 4)]
+        cameras: u16,
+        /// Start of the random moments, and of what the disk forgets
+        #[arg(long, default_value_t = 1)]
+        seed: u64,
+    },
 }
 
 fn main() -> ExitCode {
@@ -95,11 +107,23 @@ fn main() -> ExitCode {
             } else {
                 record::RecordOptions::full(cameras, time)
             };
-            scenario(async move { record::run(&options).await.map(|r| (r.figures(), r.details)) })
+            scenario(async move { record::run(&options).await.map(|r| (r.figures(), r.details)) }).map(drop)
         }
         Command::Kill { runs, cameras, seed } => {
             let options = kill::KillOptions::small(cameras, runs, seed);
-            scenario(async move { kill::run(&options).await.map(|r| (r.figures(), r.details)) })
+            campaign(async move { kill::run(&options).await.map(|r| (r.figures(), r.details)) })
+        }
+        Command::Power { runs, cameras, seed } => {
+            let options = power::PowerOptions::small(cameras, runs, seed);
+            campaign(async move {
+                Ok(match power::run(&options).await? {
+                    Ok(report) => (report.figures(), report.footage.details),
+                    Err(reason) => {
+                        let none = Figure::new("power_process_SKIPPED", 0.0, "runs", Target::AtLeast(1.0));
+                        (vec![none], vec![format!("no power was cut: {reason}")])
+                    }
+                })
+            })
         }
     };
     match done {
@@ -111,15 +135,24 @@ fn main() -> ExitCode {
     }
 }
 
+/// As [`scenario`]; fails when a figure is short.
+fn campaign(run: impl Future<Output = Outcome<(Vec<Figure>, Vec<String>)>>) -> std::io::Result<()> {
+    let figures = scenario(run)?;
+    match figures.iter().filter(|f| !f.holds()).count() {
+        0 => Ok(()),
+        short => Err(std::io::Error::other(format!("{short} figures are short; --seed replays the run"))),
+    }
+}
+
 /// Runs a scenario; prints its figures, and what is wrong in words.
-fn scenario(run: impl Future<Output = Outcome<(Vec<Figure>, Vec<String>)>>) -> std::io::Result<()> {
+fn scenario(run: impl Future<Output = Outcome<(Vec<Figure>, Vec<String>)>>) -> std::io::Result<Vec<Figure>> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let (figures, details) = runtime.block_on(run).map_err(std::io::Error::other)?;
     for detail in details {
         eprintln!("figures: {detail}");
     }
-    for figure in figures {
+    for figure in &figures {
         println!("{figure}");
     }
-    Ok(())
+    Ok(figures)
 }

@@ -21,6 +21,8 @@ const LIFE_US_MAX: u64 = 4_500_000;
 const RECORDING_WITHIN_US: i64 = 3_000_000;
 /// What may be lost per camera.
 const LOST_US_MAX: i64 = 2_000_000;
+/// Nodes with cameras of their own that are started and killed at the same time.
+const SCENES: u32 = 3;
 
 /// How often, and what.
 #[derive(Debug, Clone)]
@@ -43,14 +45,18 @@ impl KillOptions {
 
 /// One life of the node.
 #[derive(Debug, Clone, Copy)]
-struct Life {
-    started_us: i64,
-    killed_us: i64,
+pub(super) struct Life {
+    pub started_us: i64,
+    pub killed_us: i64,
 }
 
 /// What came of it.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct KillReport {
+    /// What the names of the figures begin with.
+    pub name: &'static str,
+    /// What may be lost of one camera.
+    pub lost_us_bound: i64,
     /// Kills.
     pub runs: u32,
     /// Start of the random moments.
@@ -76,24 +82,37 @@ pub struct KillReport {
 }
 
 impl KillReport {
+    pub(super) fn new(name: &'static str, runs: u32, seed: u64, lost_us_bound: i64) -> Self {
+        Self {
+            name,
+            lost_us_bound,
+            runs,
+            seed,
+            lost_us_max: 0,
+            again_us_max: 0,
+            holes: 0,
+            wrong: 0,
+            files: 0,
+            flawed: 0,
+            changed: 0,
+            unexplained: 0,
+            details: Vec::new(),
+        }
+    }
+
     /// The figures; the seed stands in the first one's name.
     #[must_use]
     pub fn figures(&self) -> Vec<Figure> {
-        let count = |name: &str, value: u64, unit| {
-            Figure::new(format!("kill_{name}"), value as f64, unit, Target::Exactly(0.0))
+        let of = |name: &str| format!("{}_{name}", self.name);
+        let count = |name, value: u64, unit| Figure::new(of(name), value as f64, unit, Target::Exactly(0.0));
+        let seconds = |name, us: i64, target: i64| {
+            Figure::new(of(name), us as f64 / 1e6, "s", Target::AtMost(target as f64 / 1e6))
         };
-        let seconds = |name: &str, us: i64, target| {
-            Figure::new(format!("kill_{name}"), us as f64 / 1e6, "s", Target::AtMost(target))
-        };
+        let runs = of(&format!("runs_seed_{}", self.seed));
         vec![
-            Figure::new(
-                format!("kill_runs_seed_{}", self.seed),
-                f64::from(self.runs),
-                "kills",
-                Target::AtLeast(1.0),
-            ),
-            seconds("lost_max", self.lost_us_max, LOST_US_MAX as f64 / 1e6),
-            seconds("recording_again_max", self.again_us_max, RECORDING_WITHIN_US as f64 / 1e6),
+            Figure::new(runs, f64::from(self.runs), "runs", Target::AtLeast(1.0)),
+            seconds("lost_max", self.lost_us_max, self.lost_us_bound),
+            seconds("recording_again_max", self.again_us_max, RECORDING_WITHIN_US),
             count("committed_bytes_changed", self.changed, "looks"),
             count("holes", self.holes, "frames"),
             count("frames_wrong", self.wrong, "frames"),
@@ -102,21 +121,50 @@ impl KillReport {
         ]
     }
 
-    fn say(&mut self, detail: String) {
+    /// Takes in what another scene of the same campaign came to.
+    fn add(&mut self, other: Self) {
+        self.lost_us_max = self.lost_us_max.max(other.lost_us_max);
+        self.again_us_max = self.again_us_max.max(other.again_us_max);
+        self.holes += other.holes;
+        self.wrong += other.wrong;
+        self.files += other.files;
+        self.flawed += other.flawed;
+        self.changed += other.changed;
+        self.unexplained += other.unexplained;
+        other.details.into_iter().for_each(|d| self.say(d));
+    }
+
+    pub(super) fn say(&mut self, detail: String) {
         if self.details.len() < 100 {
             self.details.push(detail);
         }
     }
 }
 
-/// Starts and kills, then judges every file.
+/// Starts and kills, several nodes at a time, then judges every file.
 ///
 /// # Errors
 /// When a step cannot be done; what was lost is in the report.
 pub async fn run(options: &KillOptions) -> Outcome<KillReport> {
+    let scenes = SCENES.min(options.runs).max(1);
+    let mut tasks = tokio::task::JoinSet::new();
+    for n in 0..scenes {
+        let runs = options.runs / scenes + u32::from(n < options.runs % scenes);
+        let seed = options.seed.wrapping_add(u64::from(n) << 32);
+        let options = KillOptions { runs, seed, ..options.clone() };
+        tasks.spawn(async move { run_scene(&options).await });
+    }
+    let mut report = KillReport::new("kill", options.runs, options.seed, LOST_US_MAX);
+    while let Some(done) = tasks.join_next().await {
+        report.add(done.map_err(|e| HarnessError(format!("run a scene: {e}")))??);
+    }
+    Ok(report)
+}
+
+async fn run_scene(options: &KillOptions) -> Outcome<KillReport> {
     let config = ConfigOptions { sub: false, ..ConfigOptions::default() };
     let scene = Scene::new(options.sim.clone(), config)?;
-    let mut report = KillReport { runs: options.runs, seed: options.seed, ..KillReport::default() };
+    let mut report = KillReport::new("kill", options.runs, options.seed, LOST_US_MAX);
     let mut random = Random::new(options.seed);
     let mut prefixes = Prefixes::default();
     let mut lives = Vec::new();
@@ -128,13 +176,9 @@ pub async fn run(options: &KillOptions) -> Outcome<KillReport> {
         let node = Fengsui::spawn(&scene.config)?;
         let left_us = u64::try_from(until_us - clock.utc().0).unwrap_or(0);
         tokio::time::sleep(Duration::from_micros(left_us)).await;
-        let looked = if scene.volume().exists() { prefixes.look(&scene.volume()) } else { Ok(()) };
+        look(&scene, &mut prefixes, &mut report, &format!("run {run}"));
         node.kill()?;
         lives.push(Life { started_us, killed_us: clock.utc().0 });
-        if let Err(e) = looked {
-            report.changed += 1;
-            report.say(format!("run {run}: {e}"));
-        }
     }
     last_look(&scene, &mut prefixes, &lives, &mut report).await?;
     for n in 1..=scene.sim.cameras() {
@@ -144,7 +188,7 @@ pub async fn run(options: &KillOptions) -> Outcome<KillReport> {
 }
 
 /// A last start: everything is recovered; timelines explain every second; the node stops in good order.
-async fn last_look(
+pub(super) async fn last_look(
     scene: &Scene,
     prefixes: &mut Prefixes,
     lives: &[Life],
@@ -152,10 +196,7 @@ async fn last_look(
 ) -> Outcome<()> {
     let (node, api) = scene.run_recording().await?;
     scene.quiet(&api).await?;
-    if let Err(e) = prefixes.look(&scene.volume()) {
-        report.changed += 1;
-        report.say(format!("last start: {e}"));
-    }
+    look(scene, prefixes, report, "last start");
     let last_kill = lives.last().map_or(0, |l| l.killed_us);
     for n in 1..=scene.sim.cameras() {
         let Some(first) = scene.ledger(n).iter().find_map(|s| s.first_utc_us) else { continue };
@@ -171,7 +212,17 @@ async fn last_look(
     if status.success() { Ok(()) } else { Err(HarnessError(format!("the node ended with {status}"))) }
 }
 
-fn judge_camera(scene: &Scene, n: u16, lives: &[Life], report: &mut KillReport) -> Outcome<()> {
+/// Looks whether what was committed is still there.
+pub(super) fn look(scene: &Scene, prefixes: &mut Prefixes, report: &mut KillReport, when: &str) {
+    if scene.volume().exists()
+        && let Err(e) = prefixes.look(&scene.volume())
+    {
+        report.changed += 1;
+        report.say(format!("{when}: {e}"));
+    }
+}
+
+pub(super) fn judge_camera(scene: &Scene, n: u16, lives: &[Life], report: &mut KillReport) -> Outcome<()> {
     let facts = scene
         .sim
         .facts(n, StreamKind::Main)
@@ -220,13 +271,13 @@ fn judge_life(
     if let Some(first) = sent.iter().find(|f| stored.contains(f)) {
         let again = judge::due_us(facts, *first) - life.started_us;
         report.again_us_max = report.again_us_max.max(again);
-    } else if life.killed_us - life.started_us > RECORDING_WITHIN_US + LOST_US_MAX {
+    } else if life.killed_us - life.started_us > RECORDING_WITHIN_US + report.lost_us_bound {
         report.again_us_max = report.again_us_max.max(life.killed_us - life.started_us);
         report.say(format!("camera {n}, run {run}: nothing stored"));
     }
     let tail = sent.iter().filter(|&&f| kept.is_none_or(|k| f > k)).count();
     let lost_us = (tail as f64 / facts.fps * 1e6) as i64;
-    if lost_us > LOST_US_MAX {
+    if lost_us > report.lost_us_bound {
         report.say(format!("camera {n}, run {run}: {tail} pictures lost before the kill"));
     }
     report.lost_us_max = report.lost_us_max.max(lost_us);

@@ -3,6 +3,7 @@
 
 pub mod judge;
 pub mod kill;
+pub mod power;
 pub mod prefix;
 pub mod record;
 
@@ -73,9 +74,17 @@ impl Scene {
     /// # Errors
     /// When clips, ports or files cannot be had.
     pub fn new(sim: Options, options: ConfigOptions) -> Outcome<Self> {
+        Self::new_in(&std::env::temp_dir(), sim, options)
+    }
+
+    /// As [`Scene::new`], with everything the node keeps below `parent`.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn new_in(parent: &Path, sim: Options, options: ConfigOptions) -> Outcome<Self> {
         let directory = tempfile::Builder::new()
             .prefix("fengsui-")
-            .tempdir()
+            .tempdir_in(parent)
             .map_err(|e| HarnessError(format!("make a directory: {e}")))?;
         let sim = CamSim::start(sim)?;
         let config = config::write(directory.path(), &sim, &options)?;

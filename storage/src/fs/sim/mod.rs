@@ -1,12 +1,18 @@
 //! A file system in memory that fails on command and forgets on a crash, as disks do. Deterministic: the same seed
 //! and the same calls give the same bytes.
 //!
-//! Model: each file has durable contents and a list of changes since its last sync. [`SimFs::crash`] keeps, of each
-//! unsynced change, all of it, none of it, or some of its 512-byte sectors, each chosen by the seed and regardless of
-//! the order in which they were written. Names are durable at once after [`Fs::sync_dir`] or [`Fs::sync_volume`]
-//! (a rename or creation not yet synced may be undone by a crash). Handles of before a crash fail with `EIO`.
+//! Model (`tests/FAULTS.md` says how it compares with ext4 and XFS): each file has durable contents and a list of changes
+//! since its last sync. [`SimFs::crash`] keeps, of each unsynced change, all of it, none of it, or some of its 512-byte
+//! sectors, each chosen by the seed and regardless of the order in which they were written. Each change of names
+//! (creation, rename, removal) is durable after [`Fs::sync_dir`] of its directory or [`Fs::sync_volume`]; before, a crash
+//! keeps or drops it, each by itself and whole. A directory is durable once anything in it was synced. After a failed
+//! sync the disk has some of what was unsynced while handles still read all of it; only handles that go past the page
+//! cache ([`OpenOptions::direct`]) read what the disk has. Handles of before a crash or kill fail with `EIO`.
 
 mod change;
+mod file;
+mod names;
+mod states;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -17,10 +23,15 @@ use parking_lot::Mutex;
 
 use change::{Change, Dice};
 
+use file::SimFile;
+use names::{NameChange, Names, settle};
+
 use super::{DirEntry, Fs, FsFile, Metadata, OpenOptions, Space};
 
 /// Calls kept in the log.
 const LOG_MAX: usize = 1 << 20;
+/// Size of a new disk; so large that nobody has to count.
+const UNLIMITED: u64 = 1 << 40;
 
 /// A kind of call, for counting and for faults.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -64,6 +75,9 @@ pub enum Fault {
     ShortWrite,
     /// The machine stops: this and every later call fails with `EIO` until [`SimFs::crash`].
     PowerCut,
+    /// The process is killed: this and every later call fails with `EIO` until [`SimFs::kill`]. A write under way may
+    /// have come through in part.
+    Kill,
 }
 
 /// A fault by count.
@@ -107,10 +121,12 @@ fn changes(op: Operation) -> bool {
 #[derive(Debug, Default)]
 struct Node {
     durable: Vec<u8>,
+    /// What handles read: through the page cache.
     current: Vec<u8>,
     unsynced: Vec<Change>,
-    /// A sync failed: what was unsynced then is lost at the next crash, whatever later syncs say.
-    lost: bool,
+    /// What the disk has, when a failed sync made that another thing than `current`: what was unsynced then does not
+    /// become durable, whatever later syncs say.
+    disk: Option<Vec<u8>>,
     reserved: usize,
 }
 
@@ -119,15 +135,59 @@ impl Node {
     fn room(&self) -> usize {
         self.current.len().max(self.reserved)
     }
+
+    fn change(&mut self, change: Change) {
+        change.apply(&mut self.current);
+        if let Some(disk) = &mut self.disk {
+            change.apply(disk);
+        }
+        self.unsynced.push(change);
+    }
+
+    /// Makes everything durable that has not been lost to a failed sync before.
+    fn sync(&mut self) {
+        for change in std::mem::take(&mut self.unsynced) {
+            change.apply(&mut self.durable);
+        }
+        if let Some(disk) = &self.disk {
+            self.durable.clone_from(disk);
+        }
+    }
+
+    /// A sync that fails: some of what was unsynced reached the disk, and nothing will bring the rest there.
+    fn fail_sync(&mut self, dice: &mut Dice) {
+        if self.unsynced.is_empty() {
+            return;
+        }
+        for change in std::mem::take(&mut self.unsynced) {
+            change.torn(dice).iter().for_each(|c| c.apply(&mut self.durable));
+        }
+        // The length is the system's own knowledge; behind what arrived there are zeros.
+        let mut disk = self.durable.clone();
+        disk.resize(self.current.len(), 0);
+        self.disk = Some(disk);
+    }
+
+    fn crash(&mut self, dice: &mut Dice) {
+        for change in std::mem::take(&mut self.unsynced) {
+            change.torn(dice).iter().for_each(|c| c.apply(&mut self.durable));
+        }
+        self.current.clone_from(&self.durable);
+        self.disk = None;
+        self.reserved = 0;
+    }
 }
 
 type Shared = Arc<Mutex<Node>>;
 
 #[derive(Debug, Default)]
 struct World {
-    files: BTreeMap<PathBuf, Shared>,
-    durable_files: BTreeMap<PathBuf, Shared>,
+    files: Names,
+    durable_files: Names,
+    /// Changes of names that are not durable yet, in order.
+    pending: Vec<NameChange>,
     dirs: BTreeSet<PathBuf>,
+    durable_dirs: BTreeSet<PathBuf>,
     plans: Vec<FaultPlan>,
     stats: SimStats,
     dead: bool,
@@ -154,8 +214,8 @@ impl SimFs {
     /// An empty world. The seed decides what crashes leave.
     #[must_use]
     pub fn new(seed: u64) -> Self {
-        let world =
-            World { capacity: 1 << 40, dirs: BTreeSet::from([PathBuf::from("/")]), ..World::default() };
+        let root = BTreeSet::from([PathBuf::from("/")]);
+        let world = World { capacity: UNLIMITED, dirs: root.clone(), durable_dirs: root, ..World::default() };
         Self { world: Arc::new(Mutex::new(world)), dice: Arc::new(Mutex::new(Dice(seed))) }
     }
 
@@ -186,46 +246,46 @@ impl SimFs {
         self.world.lock().log.clone()
     }
 
-    /// The machine stops and starts again: unsynced changes are kept, torn or dropped by the seed.
-    pub fn crash(&self) {
-        let mut dice = self.dice.lock();
+    /// Whether a fault stopped the machine or killed the process.
+    #[must_use]
+    pub fn is_dead(&self) -> bool {
+        self.world.lock().dead
+    }
+
+    /// The machine stops here: every later call fails with `EIO` until [`Self::crash`] or [`Self::kill`].
+    pub fn halt(&self) {
+        self.world.lock().dead = true;
+    }
+
+    /// The process ends and another begins: everything written stays as it is, synced or not.
+    pub fn kill(&self) {
         let mut world = self.world.lock();
         world.dead = false;
         world.life += 1;
-        let now: BTreeSet<PathBuf> = world.files.keys().chain(world.durable_files.keys()).cloned().collect();
-        let mut kept = BTreeMap::new();
-        for path in now {
-            let (current, durable) = (world.files.get(&path), world.durable_files.get(&path));
-            let same = matches!((current, durable), (Some(a), Some(b)) if Arc::ptr_eq(a, b));
-            let survivor = if same || dice.below(2) == 0 { current } else { durable };
-            if let Some(node) = survivor {
-                kept.insert(path, node.clone());
+    }
+
+    /// The machine stops and starts again: unsynced changes are kept, torn or dropped by the seed.
+    pub fn crash(&self) {
+        let mut dice = self.dice.lock();
+        let mut guard = self.world.lock();
+        let world = &mut *guard;
+        world.dead = false;
+        world.life += 1;
+        let mut kept = std::mem::take(&mut world.durable_files);
+        for change in std::mem::take(&mut world.pending) {
+            if dice.below(2) == 0 {
+                change.apply(&mut kept);
             }
         }
-        // A file whose rename was undone for one name and done for the other would have two names or none: one
-        // name is what a journalling file system leaves.
-        let mut seen: Vec<Shared> = Vec::new();
-        for (path, node) in &world.durable_files {
-            if !kept.values().any(|k| Arc::ptr_eq(k, node)) && !kept.contains_key(path) {
-                kept.insert(path.clone(), node.clone());
-            }
+        let mut dirs = std::mem::take(&mut world.dirs);
+        dirs.retain(|dir| world.durable_dirs.contains(dir) || dice.below(2) == 0);
+        kept.keys().filter_map(|p| p.parent()).for_each(|dir| add_dirs(&mut dirs, dir));
+        for dir in dirs.clone() {
+            add_dirs(&mut dirs, &dir);
         }
-        kept.retain(|_, node| {
-            let first = !seen.iter().any(|s| Arc::ptr_eq(s, node));
-            seen.push(node.clone());
-            first
-        });
-        for node in kept.values() {
-            let mut node = node.lock();
-            let mut bytes = std::mem::take(&mut node.durable);
-            for change in std::mem::take(&mut node.unsynced) {
-                change.torn(&mut dice).iter().for_each(|c| c.apply(&mut bytes));
-            }
-            node.durable.clone_from(&bytes);
-            node.current = bytes;
-            node.lost = false;
-            node.reserved = 0;
-        }
+        kept.values().for_each(|node| node.lock().crash(&mut dice));
+        world.durable_dirs.clone_from(&dirs);
+        world.dirs = dirs;
         world.durable_files.clone_from(&kept);
         world.files = kept;
     }
@@ -236,7 +296,7 @@ impl SimFs {
         let node = Arc::new(Mutex::new(node));
         let mut world = self.world.lock();
         if let Some(dir) = path.parent() {
-            add_dirs(&mut world.dirs, dir);
+            world.add_durable_dirs(dir);
         }
         world.files.insert(path.to_path_buf(), node.clone());
         world.durable_files.insert(path.to_path_buf(), node);
@@ -252,6 +312,11 @@ impl SimFs {
     #[must_use]
     pub fn files(&self) -> Vec<PathBuf> {
         self.world.lock().files.keys().cloned().collect()
+    }
+
+    fn add_durable_dirs<'a>(&self, dirs: impl Iterator<Item = &'a PathBuf>) {
+        let mut world = self.world.lock();
+        dirs.for_each(|dir| world.add_durable_dirs(dir));
     }
 
     fn call(&self, op: Operation, path: &Path) -> io::Result<Option<Fault>> {
@@ -292,16 +357,26 @@ impl World {
         let Some(fault) = given else { return Ok(None) };
         self.stats.faults += 1;
         match fault {
-            Fault::PowerCut => {
+            Fault::PowerCut | Fault::Kill => {
                 self.dead = true;
                 // The call that was under way may have come through in part: let the caller apply it as unsynced.
-                if op == Operation::Write { Ok(Some(Fault::PowerCut)) } else { Err(eio()) }
+                if op == Operation::Write { Ok(Some(fault)) } else { Err(eio()) }
             }
             Fault::ShortWrite if op == Operation::Write => Ok(Some(Fault::ShortWrite)),
             Fault::NoSpace | Fault::ShortWrite => Err(enospc()),
             Fault::Io if op == Operation::SyncFile || op == Operation::SyncVolume => Ok(Some(Fault::Io)),
             Fault::Io => Err(eio()),
         }
+    }
+
+    fn add_durable_dirs(&mut self, dir: &Path) {
+        add_dirs(&mut self.dirs, dir);
+        add_dirs(&mut self.durable_dirs, dir);
+    }
+
+    /// Whether the disk has no room for so many bytes more.
+    fn is_full(&self, grows: usize) -> bool {
+        grows > 0 && self.capacity < UNLIMITED && self.used() + grows as u64 > self.capacity
     }
 
     fn used(&self) -> u64 {
@@ -325,23 +400,34 @@ impl Fs for SimFs {
             return Err(io::ErrorKind::NotFound.into());
         }
         let node = world.files.entry(path.to_path_buf()).or_default().clone();
+        if creating && !exists {
+            world.pending.push(NameChange::Link { path: path.to_path_buf(), node: node.clone() });
+        }
         let life = world.life;
         drop(world);
-        Ok(Box::new(SimFile { fs: self.clone(), path: path.to_path_buf(), node, life, write: o.write }))
+        Ok(Box::new(SimFile::new(self.clone(), path.to_path_buf(), node, life, o)))
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         let mut world = self.world.lock();
         world.call(Operation::Rename, from)?;
-        let node = world.files.remove(from).ok_or(io::ErrorKind::NotFound)?;
-        world.files.insert(to.to_path_buf(), node);
+        if !world.files.contains_key(from) || !to.parent().is_some_and(|d| world.dirs.contains(d)) {
+            return Err(io::ErrorKind::NotFound.into());
+        }
+        let change = NameChange::Rename { from: from.to_path_buf(), to: to.to_path_buf() };
+        change.apply(&mut world.files);
+        world.pending.push(change);
         Ok(())
     }
 
     fn remove(&self, path: &Path) -> io::Result<()> {
         let mut world = self.world.lock();
         world.call(Operation::Remove, path)?;
-        world.files.remove(path).map(drop).ok_or_else(|| io::ErrorKind::NotFound.into())
+        if world.files.remove(path).is_none() {
+            return Err(io::ErrorKind::NotFound.into());
+        }
+        world.pending.push(NameChange::Unlink { path: path.to_path_buf() });
+        Ok(())
     }
 
     fn create_dir_all(&self, path: &Path) -> io::Result<()> {
@@ -358,20 +444,16 @@ impl Fs for SimFs {
         if world.files.keys().any(inside) || world.dirs.iter().any(inside) {
             return Err(io::ErrorKind::DirectoryNotEmpty.into());
         }
+        world.durable_dirs.remove(path);
         if world.dirs.remove(path) { Ok(()) } else { Err(io::ErrorKind::NotFound.into()) }
     }
 
     fn sync_dir(&self, path: &Path) -> io::Result<()> {
         let mut world = self.world.lock();
         world.call(Operation::SyncDir, path)?;
-        world.durable_files.retain(|p, _| p.parent() != Some(path));
-        let now: Vec<_> = world
-            .files
-            .iter()
-            .filter(|(p, _)| p.parent() == Some(path))
-            .map(|(p, n)| (p.clone(), n.clone()))
-            .collect();
-        world.durable_files.extend(now);
+        let World { durable_files, pending, .. } = &mut *world;
+        settle(durable_files, pending, |p| p.parent() == Some(path));
+        world.add_durable_dirs(path);
         Ok(())
     }
 
@@ -406,20 +488,19 @@ impl Fs for SimFs {
     fn sync_volume(&self, path: &Path) -> io::Result<()> {
         let mut world = self.world.lock();
         let fault = world.call(Operation::SyncVolume, path)?;
-        let below: Vec<_> = world
-            .files
-            .iter()
-            .filter(|(p, _)| p.starts_with(path))
-            .map(|(p, n)| (p.clone(), n.clone()))
-            .collect();
-        for (_, node) in &below {
-            sync(&mut node.lock(), fault.is_some());
-        }
+        let below: Vec<_> =
+            world.files.iter().filter(|(p, _)| p.starts_with(path)).map(|(_, n)| n.clone()).collect();
         if fault.is_some() {
+            drop(world);
+            let mut dice = self.dice.lock();
+            below.iter().for_each(|node| node.lock().fail_sync(&mut dice));
             return Err(eio());
         }
-        world.durable_files.retain(|p, _| !p.starts_with(path));
-        world.durable_files.extend(below);
+        below.iter().for_each(|node| node.lock().sync());
+        let World { durable_files, pending, dirs, durable_dirs, .. } = &mut *world;
+        settle(durable_files, pending, |p| p.starts_with(path));
+        durable_dirs.extend(dirs.iter().filter(|d| d.starts_with(path)).cloned());
+        world.add_durable_dirs(path);
         Ok(())
     }
 
@@ -428,123 +509,5 @@ impl Fs for SimFs {
         world.call(Operation::Look, path)?;
         let free = world.capacity.saturating_sub(world.used());
         Ok(Space { total: world.capacity, free, inodes_free: 1 << 20 })
-    }
-}
-
-/// Makes a node durable, or marks what is unsynced as lost for good.
-fn sync(node: &mut Node, fails: bool) {
-    if fails {
-        node.lost = !node.unsynced.is_empty() || node.lost;
-        node.unsynced.clear();
-    } else if node.lost {
-        // The kernel has forgotten those pages: later syncs succeed and do not bring them back.
-        for change in std::mem::take(&mut node.unsynced) {
-            change.apply(&mut node.durable);
-        }
-    } else {
-        node.unsynced.clear();
-        let current = node.current.clone();
-        node.durable = current;
-    }
-}
-
-#[derive(Debug)]
-struct SimFile {
-    fs: SimFs,
-    path: PathBuf,
-    node: Shared,
-    life: u64,
-    write: bool,
-}
-
-impl SimFile {
-    fn call(&self, op: Operation) -> io::Result<Option<Fault>> {
-        if self.fs.world.lock().life != self.life {
-            return Err(eio());
-        }
-        if changes(op) && !self.write {
-            return Err(io::Error::from_raw_os_error(9));
-        }
-        self.fs.call(op, &self.path)
-    }
-
-    fn change(&self, change: Change) {
-        let mut node = self.node.lock();
-        change.apply(&mut node.current);
-        node.unsynced.push(change);
-    }
-}
-
-fn size(n: u64) -> io::Result<usize> {
-    usize::try_from(n).map_err(|_| io::ErrorKind::InvalidInput.into())
-}
-
-impl FsFile for SimFile {
-    fn write_at(&self, offset: u64, bytes: &[u8]) -> io::Result<()> {
-        let fault = self.call(Operation::Write)?;
-        let at = size(offset)?;
-        let take = if fault == Some(Fault::ShortWrite) { bytes.len() / 2 } else { bytes.len() };
-        let grows = (at + take).saturating_sub(self.node.lock().room());
-        {
-            let world = self.fs.world.lock();
-            if grows > 0 && world.used() + grows as u64 > world.capacity {
-                return Err(enospc());
-            }
-        }
-        self.fs.world.lock().stats.bytes_written += take as u64;
-        self.change(Change::Write { at, bytes: bytes.get(..take).unwrap_or_default().to_vec() });
-        match fault {
-            None => Ok(()),
-            Some(Fault::PowerCut) => Err(eio()),
-            Some(_) => Err(enospc()),
-        }
-    }
-
-    fn read_at(&self, offset: u64, out: &mut [u8]) -> io::Result<usize> {
-        self.call(Operation::Read)?;
-        let node = self.node.lock();
-        let from = node.current.get(size(offset)?..).unwrap_or_default();
-        let n = from.len().min(out.len());
-        if let (Some(to), Some(from)) = (out.get_mut(..n), from.get(..n)) {
-            to.copy_from_slice(from);
-        }
-        Ok(n)
-    }
-
-    fn allocate_keep_size(&self, len: u64) -> io::Result<()> {
-        self.call(Operation::Allocate)?;
-        let len = size(len)?;
-        let grows = len.saturating_sub(self.node.lock().room());
-        let world = self.fs.world.lock();
-        if world.used() + grows as u64 > world.capacity {
-            return Err(enospc());
-        }
-        drop(world);
-        let mut node = self.node.lock();
-        node.reserved = node.reserved.max(len);
-        Ok(())
-    }
-
-    fn truncate(&self, len: u64) -> io::Result<()> {
-        self.call(Operation::Truncate)?;
-        let len = size(len)?;
-        self.change(Change::Len(len));
-        self.node.lock().reserved = 0;
-        Ok(())
-    }
-
-    fn sync_data(&self) -> io::Result<()> {
-        self.sync_all()
-    }
-
-    fn sync_all(&self) -> io::Result<()> {
-        let fault = self.call(Operation::SyncFile)?;
-        sync(&mut self.node.lock(), fault.is_some());
-        if fault.is_some() { Err(eio()) } else { Ok(()) }
-    }
-
-    fn len(&self) -> io::Result<u64> {
-        self.call(Operation::Look)?;
-        Ok(self.node.lock().current.len() as u64)
     }
 }

@@ -54,7 +54,8 @@ fn fault(operation: u8, after: u8, times: u8, fault: u8) -> FaultPlan {
 }
 
 fn restart(b: &mut Bench, outage: Outage) {
-    b.restart(outage);
+    b.end_node(outage);
+    b.start_node().unwrap();
     b.due(&[key(1), key(2)]);
 }
 
@@ -65,17 +66,12 @@ fn apply(b: &mut Bench, action: &Action) {
         Action::Begin(n) => b.begin(key(n)),
         Action::End(n, net) => b.end(key(n), if net { GapReason::Network } else { GapReason::CameraOffline }),
         Action::Fault { operation, after, times, fault: kind } => {
-            let plan = fault(operation, after, times, kind);
-            b.sync_refused |= matches!(plan.operation, Some(Operation::SyncVolume | Operation::SyncFile));
-            b.fs.plan(plan);
+            b.fs.plan(fault(operation, after, times, kind));
         }
         Action::Heal => b.fs.heal(),
         Action::Full => b.fs.set_capacity(2_000_000),
         Action::Room => b.fs.set_capacity(1 << 40),
         Action::Kill(off) => restart(b, Outage::Kill(Duration::from_secs(off.into()))),
-        // After a refused sync the disk may have forgotten what the page cache still shows; when the power goes then, only
-        // the hashes tell. Two faults on one file are not promised to be survived.
-        Action::Power(off) if b.sync_refused => restart(b, Outage::Kill(Duration::from_secs(off.into()))),
         Action::Power(off) => {
             b.fs.heal();
             restart(b, Outage::Power(Duration::from_secs(off.into())));

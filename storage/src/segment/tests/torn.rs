@@ -97,8 +97,9 @@ fn a_crash_of_any_seed_leaves_a_file_that_recovers_to_a_prefix() {
         let found = recover(&fs, &path).unwrap();
         assert!(found.committed >= durable, "seed {seed}: {} of {durable} durable bytes", found.committed);
         assert!(!matches!(found.outcome, Outcome::Damaged { .. }), "seed {seed}: {:?}", found.outcome);
-        let good = found.committed as usize;
-        assert_eq!(after[..good], before[..good], "seed {seed}: a wrong byte");
+        // A file without a whole group goes to quarantine as it is.
+        let good = if found.units > 0 { found.committed as usize } else { 0 };
+        assert!(after[..good] == before[..good], "seed {seed}: a wrong byte");
         let done = finish_torn(&fs, &path, Path::new("/q"), &kit::signer()).unwrap();
         fs.crash();
         if let Some(row) = done.row {

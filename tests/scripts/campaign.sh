@@ -1,0 +1,28 @@
+#!/usr/bin/env bash
+# Runs one campaign of the fault kit (tests/FAULTS.md) and prints its figures and, on failure, what replays it.
+#   campaign.sh figures ARGUMENTS   a scenario of the figures program
+#   campaign.sh storage TEST        tests of the storage crate whose names contain TEST
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+kind=$1
+shift
+case $kind in
+  figures)
+    tests/scripts/setup.sh test
+    tests/scripts/ui.sh
+    cargo build --locked --release -p fengsui-web -p fengsui-tests --bins
+    target/release/figures "$@"
+    ;;
+  storage)
+    # The output of a test that passes is its figures; of one that fails, everything.
+    log=$(mktemp)
+    trap 'rm -f "$log"' EXIT
+    if cargo test --locked --release -p fengsui-storage --lib -- --nocapture "$@" >"$log" 2>&1; then
+      grep -a '^FIGURE' "$log"
+    else
+      tail -n 200 "$log"
+      exit 1
+    fi
+    ;;
+  *) echo 'usage: campaign.sh figures|storage ARGUMENTS' >&2; exit 2 ;;
+esac
