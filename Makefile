@@ -1,7 +1,7 @@
 # Each target installs what it needs when it is missing, says what, and is quick the second time.
 .DEFAULT_GOAL := help
-.PHONY: help demo test check figures bench bench-write-path setup ui clean campaign-retention
-.PHONY: help demo test check figures bench bench-write-path setup ui clean
+.PHONY: help demo test check figures bench bench-write-path bench-catalogue setup ui clean
+.PHONY: campaign-retention campaign-truth
 .PHONY: campaign-kill campaign-kill-sim campaign-power campaign-power-process campaign-crash-states
 
 help: ## show this
@@ -54,6 +54,15 @@ campaign-power: ## cut the power of simulated nodes at any call, SEEDS seeds (10
 
 campaign-crash-states: ## look at every state that a power cut can leave in each protocol
 	@tests/scripts/campaign.sh storage crash_states::
+bench-catalogue: ## the catalogue at 12.1 million segments (LONG=1: 60.5 million)
+	@tests/scripts/setup.sh build
+	cargo build --locked --release -p fengsui-tests --bin figures
+	target/release/figures catalogue $(if $(LONG),--days 150)
+
+campaign-truth: ## 100,000 questions after faults against an oracle of the files (QUERIES= SEED=)
+	@tests/scripts/setup.sh test
+	FENGSUI_QUERIES=$(or $(QUERIES),100000) FENGSUI_SEED=$(or $(SEED),1) cargo test --locked -p fengsui-storage --lib \
+		nothing_unplayable_is_shown_and_nothing_playable_is_hidden -- --nocapture
 
 setup: ## install what building and testing need
 	@tests/scripts/setup.sh test

@@ -13,6 +13,7 @@ mod bench;
 mod campaign;
 mod model;
 mod threads;
+mod truth;
 mod volumes;
 
 use std::path::Path;
