@@ -1,8 +1,7 @@
 # Each target installs what it needs when it is missing, says what, and is quick the second time.
 .DEFAULT_GOAL := help
-.PHONY: help demo test check figures bench bench-write-path bench-catalogue setup ui clean
-.PHONY: campaign-retention campaign-truth
-.PHONY: campaign-kill campaign-kill-sim campaign-power campaign-power-process campaign-crash-states
+.PHONY: help demo test check figures bench bench-write-path bench-catalogue setup ui clean clean setup ui
+.PHONY: campaign-retention campaign-kill campaign-power-process campaign-kill-sim campaign-power campaign-crash-states campaign-truth campaign-archive
 
 help: ## show this
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-22s %s\n", $$1, $$2 }' Makefile
@@ -70,6 +69,9 @@ setup: ## install what building and testing need
 ui: ## build the browser's part
 	@tests/scripts/setup.sh build
 	@tests/scripts/ui.sh
+
+campaign-archive: ## store whole segments in an archive with proof, and seek in them; RUNS= segments
+	@cargo run --locked --quiet -p fengsui-tests --bin figures -- archive --segments $(or $(RUNS),4)
 
 clean: ## remove what was built and recorded here
 	cargo clean

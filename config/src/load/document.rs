@@ -90,7 +90,10 @@ fn top_level(
         match value.get_ref() {
             DeValue::Table(table) => {
                 match kind {
-                    "storage" => within(document, lines, table, ("volume", "storage.volume"), out),
+                    "storage" => {
+                        within(document, lines, table, ("volume", "storage.volume"), out);
+                        within(document, lines, table, ("archive", "storage.archive"), out);
+                    }
                     "retention" => within(document, lines, table, ("class", "retention.class"), out),
                     _ => {}
                 }

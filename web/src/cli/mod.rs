@@ -1,5 +1,6 @@
 //! The command line. Exit codes: 0 done, 1 refused or failed, 2 wrong usage, 3 something could not be read.
 
+pub mod archive;
 pub mod cameras;
 pub mod check;
 pub mod city;
@@ -82,6 +83,9 @@ enum Command {
     /// How long footage is kept, and what would be deleted. While the node runs, its page and API tell.
     #[command(subcommand)]
     Retention(retention::RetentionCommand),
+    /// Archives: places beside the volumes that keep whole segments.
+    #[command(subcommand)]
+    Archive(archive::ArchiveCommand),
     /// The journal: accounts, viewings, and what was done by whom.
     #[command(subcommand)]
     Journal(journal::JournalCommand),
@@ -106,6 +110,7 @@ pub fn main() -> ExitCode {
         Command::Volume(command) => volume::run(&cli.config, command),
         Command::Hold(command) => retention::hold(&cli.config, command),
         Command::Retention(command) => retention::run(&cli.config, *command),
+        Command::Archive(command) => archive::run(&cli.config, command),
         Command::Journal(command) => journal::run(&cli.config, command),
     }
 }
