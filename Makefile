@@ -1,7 +1,7 @@
 # Each target installs what it needs when it is missing, says what, and is quick the second time.
 .DEFAULT_GOAL := help
-.PHONY: help demo test check figures bench bench-write-path bench-catalogue setup ui clean clean setup ui
-.PHONY: campaign-retention campaign-kill campaign-power-process campaign-kill-sim campaign-power campaign-crash-states campaign-truth campaign-archive
+.PHONY: help demo test check figures bench bench-write-path bench-catalogue setup ui clean
+.PHONY: campaign-retention campaign-kill campaign-power-process campaign-kill-sim campaign-power campaign-crash-states campaign-truth campaign-journal campaign-archive
 
 help: ## show this
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-22s %s\n", $$1, $$2 }' Makefile
@@ -62,6 +62,9 @@ campaign-truth: ## 100,000 questions after faults against an oracle of the files
 	@tests/scripts/setup.sh test
 	FENGSUI_QUERIES=$(or $(QUERIES),100000) FENGSUI_SEED=$(or $(SEED),1) cargo test --locked -p fengsui-storage --lib \
 		nothing_unplayable_is_shown_and_nothing_playable_is_hidden -- --nocapture
+campaign-journal: ## SEEDS=2000 lives of a journal with power cuts; on failure proptest prints the smallest one
+	@tests/scripts/setup.sh build
+	FENGSUI_SEEDS=$(or $(SEEDS),2000) cargo nextest run --locked -p fengsui-storage -E 'test(whole_lives_with_power_cuts)'
 
 setup: ## install what building and testing need
 	@tests/scripts/setup.sh test

@@ -8,6 +8,7 @@ pub mod env;
 pub mod finding;
 pub mod ids;
 pub mod limits;
+pub mod listing;
 mod load;
 pub mod retention;
 pub mod sealed;
@@ -17,7 +18,7 @@ pub mod topology;
 pub mod write;
 
 pub use archive::{ArchiveConfig, ArchivePlace};
-pub use checked::{Config, NodeConfig, StorageConfig, VolumeConfig, VolumeKind, WebConfig};
+pub use checked::{Config, JournalConfig, NodeConfig, StorageConfig, VolumeConfig, VolumeKind, WebConfig};
 pub use finding::{Finding, Refusal, Refusals, Warning};
 pub use load::secret_key_path;
 pub use secret::{Credentials, Secret};

@@ -6,6 +6,7 @@ pub mod api;
 pub mod app;
 pub mod archive;
 pub mod auth;
+pub mod backup;
 pub mod cli;
 pub mod http;
 pub mod integrity;
@@ -21,4 +22,5 @@ pub mod reload;
 pub mod retention;
 #[cfg(test)]
 mod testing;
+pub mod trail;
 pub mod ui;

@@ -25,6 +25,8 @@ pub fn integrity(data: &Path) -> PathBuf {
 pub fn archive(data: &Path) -> PathBuf {
     data.join("archive")
 }
+/// Name of the copy of the journal's head in a volume's root.
+pub const WITNESS_FILE: &str = "fengsui-journal.head";
 
 /// The node's own key.
 #[must_use]

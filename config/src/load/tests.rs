@@ -439,3 +439,16 @@ fn water_marks_have_their_refusals() {
     refused("reserve_mib = 100", "high_water_percent = 90\nlow_water_percent = 90", expect![[r#""#]]);
     refused("reserve_mib = 100", "high_water_percent = 100", expect![[r#""#]]);
 }
+
+#[test]
+fn the_journal_is_kept_for_three_years_at_least() {
+    let (config, _) = check_text(GOOD).unwrap_or_else(|refusals| panic!("{refusals}"));
+    assert_eq!(config.journal.keep_days, None, "for ever, when nothing is said");
+    let text = |days: u64| with("[storage]", &format!("[journal]\nkeep_days = {days}\n[storage]"));
+    assert_eq!(check_text(&text(1095)).unwrap().0.journal.keep_days, Some(1095));
+    let refused = refusals(&text(1094));
+    assert!(
+        refused.contains("journal.keep_days = 1094") && refused.contains("between 1095 and"),
+        "{refused}"
+    );
+}

@@ -70,6 +70,19 @@ impl NodeKey {
         }
     }
 
+    /// Reads the key at `path`; `None` when there is none.
+    ///
+    /// # Errors
+    /// As [`Self::load_or_create`].
+    pub fn load(path: &Path) -> Result<Option<Self>, StoreError> {
+        refuse_open_to_others(path)?;
+        match RealFs.read(path, KEY_BYTES_MAX) {
+            Ok(bytes) => Self::parse(path, &bytes).map(Some),
+            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(e) => Err(StoreError::io("read node key", path)(e)),
+        }
+    }
+
     fn parse(path: &Path, bytes: &[u8]) -> Result<Self, StoreError> {
         let mut seed = [0; 32];
         hex::decode_to_slice(bytes.trim_ascii(), &mut seed).map_err(|e| {

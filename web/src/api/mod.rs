@@ -8,6 +8,7 @@ pub mod footage;
 pub mod hls;
 pub mod holds;
 pub mod integrity;
+pub mod journal;
 pub mod metrics;
 pub mod openapi;
 pub mod retention;
@@ -52,7 +53,9 @@ pub fn router(app: Arc<App>) -> (Router, Vec<Entry>) {
 }
 
 fn routes(app: Arc<App>) -> Routes {
-    use Policy::{Administrator, Camera, CameraOrTicket, LoggedIn, LoggedInOrLocal, Public, SetupOnly};
+    use Policy::{
+        Administrator, Auditor, Camera, CameraOrTicket, LoggedIn, LoggedInOrLocal, Public, SetupOnly,
+    };
     const FOOTAGE: [&str; 10] = [
         "/api/v1/footage/{camera}/{stream}/timeline",
         "/api/v1/footage/{camera}/{stream}/gops",
@@ -89,6 +92,7 @@ fn routes(app: Arc<App>) -> Routes {
         .on(Method::GET, "/api/v1/retention", LoggedIn, retention::show)
         .on(Method::GET, "/api/v1/retention/plan", LoggedIn, retention::plan)
         .on(Method::GET, "/api/v1/retention/register", LoggedIn, retention::register)
+        .on(Method::GET, "/api/v1/journal", Auditor, journal::page)
         .on(Method::GET, "/api/v1/topology", LoggedIn, system::topology)
         .on(Method::GET, "/api/v1/cameras", LoggedIn, cameras::list)
         .on(Method::GET, "/api/v1/cameras.csv", LoggedIn, cameras::csv)
