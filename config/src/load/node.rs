@@ -225,7 +225,7 @@ fn volume(
     let id = slug(section, "id", out);
     let text = section.need_text(out, "path", "name the folder of the footage");
     let reserve = section.whole(out, "reserve_mib", limits::VOLUME_RESERVE_MIB, "MiB");
-    let water = super::retention::water_marks(&mut section, out);
+    let water = super::retention::water_marks(section, out);
     if let Some((id, text)) = &id
         && let Some((_, first)) = before.iter().find(|(volume, _)| volume.id == *id)
     {
