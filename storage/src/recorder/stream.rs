@@ -199,6 +199,22 @@ impl StreamRecorder {
         self.end(place, reason)
     }
 
+    /// As [`Self::finish`], and the stream goes on elsewhere at once: the running group of pictures comes again there, since
+    /// no file can begin in its middle.
+    pub(super) fn depart(&mut self, place: &mut Place<'_>) -> Result<(), StoreError> {
+        self.look(place)?;
+        let open = self.active.is_some();
+        let group = self.recent.iter().rposition(|u| u.starts_picture_group()).unwrap_or(0);
+        let again: VecDeque<_> = self.recent.iter().skip(group).cloned().collect();
+        // When it fails, all that is not stored comes again anyhow.
+        self.end(place, EndReason::Rotation)?;
+        if open {
+            (self.recent, self.unstored, self.replay) = (again, 0, true);
+            self.start = StartReason::Rotation;
+        }
+        Ok(())
+    }
+
     fn drain(&mut self) {
         let mut fresh = Vec::new();
         self.tap.drain(&mut fresh);

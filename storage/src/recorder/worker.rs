@@ -141,8 +141,7 @@ impl Worker {
     /// The volume is not to be used any more: every stream looks for another.
     fn leave(&mut self, how: Leave) {
         for mut stream in std::mem::take(&mut self.streams) {
-            let closed =
-                how == Leave::InOrder && stream.finish(&mut self.place(), EndReason::Rotation).is_ok();
+            let closed = how == Leave::InOrder && stream.depart(&mut self.place()).is_ok();
             if !closed {
                 stream.abandon(how != Leave::Untouched);
             }
