@@ -1,5 +1,7 @@
 //! Questions to the catalogue. Memory only.
 
+use std::cmp::Ordering;
+
 use fengsui_config::clock::UtcMicros;
 use fengsui_config::ids::StreamKey;
 use serde::Serialize;
@@ -60,7 +62,7 @@ impl Catalogue {
         let mut lost = Vec::new();
         for (number, interval) in self.damages.lost(key, from, to) {
             let (from_ms, to_ms) = (interval.from.millis() - 1, interval.to.millis() + 1);
-            let others = rows.overlapping(from_ms, to_ms).iter().filter(|r| u64::from(r.number) != number);
+            let others = rows.closed.overlapping(from_ms, to_ms).filter(|r| u64::from(r.number) != number);
             let others = others.map(|r| Interval::new(micros(r.start_ms), micros(r.end_ms()))).collect();
             lost.extend(subtract(&[interval], &merge(others, 0)));
         }
@@ -83,12 +85,17 @@ impl Catalogue {
         let streams = index.keys.iter().zip(&index.streams);
         for (key, rows) in streams.filter(|(key, _)| only.is_none_or(|o| o == **key)) {
             let place = |r: &Packed| (r.start_ms, *key, u64::from(r.number));
-            let at = after.map_or(0, |after| rows.closed.partition_point(|r| place(r) <= after));
-            let Some(row) = rows.closed.get(at) else { continue };
-            if best.is_none_or(|b| place(row) < b)
-                && let Some(full) = closed_row(index, *key, row)
+            let bound = after.map(|(start_ms, stream, number)| match key.cmp(&stream) {
+                Ordering::Less => (start_ms, u32::MAX),
+                Ordering::Equal => (start_ms, narrow(number)),
+                Ordering::Greater => (start_ms.saturating_sub(1), u32::MAX),
+            });
+            let row = bound.map_or_else(|| rows.closed.first(), |bound| rows.closed.behind(bound));
+            let Some(row) = row else { continue };
+            if best.is_none_or(|b| place(&row) < b)
+                && let Some(full) = closed_row(index, *key, &row)
             {
-                best = Some(place(row));
+                best = Some(place(&row));
                 found = Some(full);
             }
         }

@@ -151,6 +151,15 @@ impl Rows {
             .filter(move |r| r.start_ms < to_ms && r.end_ms() > from_ms)
     }
 
+    /// The first row behind this start and number.
+    pub(super) fn behind(&self, key: (i64, u32)) -> Option<Packed> {
+        let at = self.chunk_of(key);
+        let chunk = self.chunks.get(at)?;
+        let place = chunk.search(key).map_or_else(|place| place, |place| place + 1);
+        let here = chunk.slots.get(place).map(|s| chunk.unpack(s));
+        here.or_else(|| self.chunks.get(at + 1).and_then(|next| next.rows().next()))
+    }
+
     /// The first row that starts after `start_ms`.
     pub(super) fn after(&self, start_ms: i64) -> Option<Packed> {
         let chunk = self.chunks.partition_point(|c| c.first_key().0 <= start_ms).saturating_sub(1);

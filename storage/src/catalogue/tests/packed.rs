@@ -42,6 +42,8 @@ proptest! {
         for row in plain.values() {
             prop_assert_eq!(rows.get(row.start_ms, row.number), Some(*row));
         }
+        let behind = plain.range((std::ops::Bound::Excluded((from, 2)), std::ops::Bound::Unbounded)).next();
+        prop_assert_eq!(rows.behind((from, 2)), behind.map(|(_, r)| *r));
         prop_assert_eq!(rows.after(from), plain.values().find(|r| r.start_ms > from).copied());
     }
 
