@@ -10,13 +10,14 @@ import { outages } from './tests/outages.mjs';
 import { playback } from './tests/playback.mjs';
 import { screens } from './tests/screens.mjs';
 import { setup } from './tests/setup.mjs';
+import { storage } from './tests/storage.mjs';
 import { wall } from './tests/wall.mjs';
 
 const ARGUMENTS = [
   '--headless', '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking',
   '--disable-component-update', '--disable-sync',
 ];
-const TESTS = { setup, wall, screens, playback, files, outages };
+const TESTS = { setup, wall, screens, playback, files, storage, outages };
 /** The browser itself reports a refused log-in as an error; every other line is one of ours. */
 const EXPECTED = /the server responded with a status of (401|403)|ERR_CONNECTION_REFUSED|ERR_INCOMPLETE_CHUNKED_ENCODING|ERR_EMPTY_RESPONSE|ERR_CONNECTION_RESET|WebSocket connection to/;
 

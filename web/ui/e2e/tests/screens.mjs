@@ -55,7 +55,7 @@ export async function screens(kit) {
   await page.getByRole('button', { name: '中文' }).click();
 }
 
-async function accessible({ page, check }, name) {
+export async function accessible({ page, check }, name) {
   await page.evaluate(axe);
   const { violations } = await page.evaluate(() => globalThis.axe.run(document, { resultTypes: ['violations'] }));
   for (const one of violations) {

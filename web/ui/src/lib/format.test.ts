@@ -1,6 +1,8 @@
 import { expect, test } from 'vitest';
 import { bitRate, bytes, codecName, duration, offset, speed } from './format';
 import { en } from './i18n/en';
+import { storageEn } from './i18n/storage-en';
+import { storageZhCn } from './i18n/storage-zh-cn';
 import { zhCn } from './i18n/zh-cn';
 
 test('sizes, rates, speeds and offsets as people read them', () => {
@@ -28,4 +30,5 @@ test('no message is empty in either language, and none is left untranslated', ()
     }
   };
   walk(zhCn, en, '');
+  walk(storageZhCn, storageEn, 'storage');
 });

@@ -111,6 +111,14 @@ export class Api {
     return this.bytes(`${footage(camera, stream)}/gop/${encodeURIComponent(id)}`, signal);
   }
 
+  /** Any other address below the base; for screens that are loaded when they are opened. */
+  get<T>(path: string, signal?: AbortSignal): Promise<T> {
+    return this.json('GET', path, { signal });
+  }
+  post<T>(path: string, body?: unknown): Promise<T> {
+    return this.json('POST', path, { body });
+  }
+
   private async json<T>(method: string, path: string, more: SendOptions = {}): Promise<T> {
     const answer = await this.send(method, path, more);
     const text = await answer.text();

@@ -53,7 +53,7 @@ export const en = {
   locale: 'en' as string,
   product: 'Fengsui',
   tagline: 'City video surveillance',
-  nav: { overview: 'Overview', wall: 'Wall', play: 'Investigate', cameras: 'Cameras', logOut: 'Log out', menu: 'Main navigation', other: '中文' as string, skip: 'Skip to content' },
+  nav: { overview: 'Overview', wall: 'Wall', play: 'Investigate', cameras: 'Cameras', storage: 'Storage', logOut: 'Log out', menu: 'Main navigation', other: '中文' as string, skip: 'Skip to content' },
   common: {
     close: 'Close', cancel: 'Cancel', retry: 'Try again', loading: 'Loading …', loadingCount: (have: number, all: number) => `Loading cameras: ${have} of ${all}`,
     none: '—', yes: 'yes', no: 'no', search: 'Search', main: 'main stream', sub: 'sub-stream', mainShort: 'Main', subShort: 'Sub',

@@ -6,7 +6,7 @@ export const zhCn: Messages = {
   locale: 'zh-CN',
   product: '烽燧',
   tagline: '城市视频监控平台',
-  nav: { overview: '总览', wall: '视频墙', play: '调阅', cameras: '摄像机', logOut: '退出登录', menu: '主导航', other: 'English', skip: '跳到正文' },
+  nav: { overview: '总览', wall: '视频墙', play: '调阅', cameras: '摄像机', storage: '存储', logOut: '退出登录', menu: '主导航', other: 'English', skip: '跳到正文' },
   common: {
     close: '关闭', cancel: '取消', retry: '重试', loading: '正在加载…', loadingCount: (have, all) => `正在加载摄像机：${have} / ${all}`,
     none: '—', yes: '是', no: '否', search: '搜索', main: '主码流', sub: '子码流', mainShort: '主', subShort: '子',
