@@ -1,6 +1,6 @@
 import { open, readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { code } from '../stack.mjs';
+import { code, fault } from '../stack.mjs';
 import { accessible } from './screens.mjs';
 
 /** The storage screen: from a changed byte on the disk to the moment that it costs, and the same in English. */
@@ -9,6 +9,22 @@ export async function storage(kit) {
   await page.goto(`${stack.url}/`);
   await page.getByRole('link', { name: '存储', exact: true }).waitFor();
   await page.keyboard.press('Alt+5');
+  const volume = page.getByRole('listitem').filter({ hasText: 'v1' });
+  await volume.getByText('写入录像').waitFor();
+  await accessible(kit, 'storage volumes');
+  await shot('storage-volumes');
+  await volume.getByRole('button', { name: '停止写入' }).click();
+  await page.getByRole('dialog').getByText('不再给 v1 分配新录像？').waitFor();
+  await shot('storage-ask');
+  await page.keyboard.press('Escape');
+  await until('Escape gives no order', async () => (await page.getByRole('dialog').count()) === 0);
+  check((await volume.getByText('写入录像').count()) === 1, 'the volume still takes footage');
+  for (const [order, after] of [['停止写入', '停止写入：不再分配新录像'], ['恢复写入', '写入录像']]) {
+    await volume.getByRole('button', { name: order }).click();
+    await page.getByRole('dialog').getByRole('button', { name: order }).click();
+    await volume.getByText(after).waitFor();
+  }
+
   await page.getByRole('tab', { name: '完整性' }).click();
   await page.getByRole('heading', { name: '全部录像校验' }).waitFor();
   check(new URL(page.url()).search === '?part=integrity', 'the address names the part shown');
@@ -22,7 +38,8 @@ export async function storage(kit) {
   check((await form.getByText('结束时间不在开始时间之后。').count()) === 1, 'an end before the start is told at its field');
   await shot('storage-refused');
 
-  // One byte of a closed file is changed on the disk.
+  // A lost connection ends a file; one byte of it is then changed on the disk.
+  if (!(await closedSegment(join(stack.directory, 'footage'), code(2)))) await fault(stack, 2, { kind: 'reboot', for_ms: 2_000 });
   const damaged = await until('a closed segment of camera 2', () => closedSegment(join(stack.directory, 'footage'), code(2)), 60_000);
   await flip(damaged);
   await form.getByRole('combobox').first().fill('rmlk2h');
@@ -35,6 +52,7 @@ export async function storage(kit) {
   const to = new URL(await link.first().getAttribute('href'), stack.url);
   check(to.pathname === '/play' && to.searchParams.get('c') === code(2) && Date.parse(to.searchParams.get('t')) > 0, `a damaged place leads to its moment (${to})`);
   check((await page.getByRole('tab', { name: /完整性 ?需要处理/ }).count()) === 1, 'the tab says that something is damaged');
+  await page.getByText(/^已完成 .*新发现损坏 1 处$/).waitFor();
   await accessible(kit, 'storage integrity');
   await shot('storage-integrity');
 

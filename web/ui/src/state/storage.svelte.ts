@@ -1,6 +1,6 @@
 import { type StorageMessages, storageEn } from '../lib/i18n/storage-en';
 import { storageZhCn } from '../lib/i18n/storage-zh-cn';
-import type { HoldPage, Integrity, VolumeList } from '../lib/storage/types';
+import type { Integrity, VolumeList } from '../lib/storage/types';
 import { api, i18n } from './app.svelte';
 import { fleet } from './fleet.svelte';
 import { Resource } from './resource.svelte';
@@ -21,5 +21,3 @@ export const storage = {
 export function cameraName(code: string): string {
   return fleet.byCode.get(code)?.name ?? code;
 }
-
-export type { HoldPage };

@@ -1,4 +1,4 @@
-import type { GapReason, StreamKind, VolumeState } from '../api/types';
+import type { StreamKind, VolumeState } from '../api/types';
 
 /** Shapes of the storage addresses of `/api/v1`. Times end in `_us`: microseconds since 1970 on the node's clock. */
 
@@ -76,87 +76,4 @@ export interface Integrity {
   repaired: number;
   errors: number;
   damaged: DamagedPage;
-}
-
-export type CameraClass = 'normal' | 'key';
-
-export interface Hold {
-  id: number;
-  in_force: boolean;
-  cameras: string[];
-  places: string[];
-  stream: StreamKind | null;
-  from_us: number;
-  to_us: number | null;
-  reason: string;
-  case_number: string | null;
-  by: string;
-  placed_us: number;
-  extensions: { by: string; at_us: number; reason: string }[];
-  released: { by: string; at_us: number; reason: string } | null;
-}
-export interface HoldPlaced extends Hold {
-  kept_segments: number;
-  kept_bytes: number;
-  gone: { camera: string; stream: StreamKind; from_us: number; to_us: number; reason: GapReason }[];
-  gone_total_us: number;
-}
-export interface HoldPage {
-  items: Hold[];
-  next: number | null;
-  in_force: number;
-}
-export interface HoldBody {
-  cameras: string[];
-  places: string[];
-  stream?: StreamKind;
-  from_us: number;
-  to_us?: number;
-  reason: string;
-  case_number?: string;
-}
-
-export interface Archive {
-  id: string;
-  place: string;
-  state: 'ok' | 'behind' | 'unreachable' | 'refused';
-  detail: string | null;
-  since_us: number;
-  segments: number;
-  bytes: number;
-  backlog_segments: number;
-  backlog_bytes: number;
-  lag_us: number;
-  unreadable: number;
-  verified_us: number | null;
-  upload_check: string;
-  lock: { state: 'locked' | 'not_locked' | 'unknown'; reason: string };
-  work: {
-    stored: number;
-    stored_bytes: number;
-    verified: number;
-    failures: number;
-    lies: number;
-    read_requests: number;
-    read_bytes: number;
-    read_failures: number;
-  };
-}
-export interface ArchiveList {
-  items: Archive[];
-}
-
-export interface JournalRecord {
-  seq: number;
-  epoch: number;
-  node: string;
-  at_us: number;
-  kind: string;
-  body: Record<string, unknown>;
-  previous: string;
-  hash: string;
-}
-export interface JournalAnswer {
-  items: JournalRecord[];
-  next_before?: number | null;
 }
