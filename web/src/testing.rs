@@ -119,7 +119,7 @@ impl FootageIndex for FakeIndex {
     }
     fn day_strip(&self, key: StreamKey, from: UtcMicros, to: UtcMicros) -> DayStrip {
         let kind = |what| match what {
-            Stretch::Footage { open } => SpanKind::Footage { open },
+            Stretch::Footage { open, .. } => SpanKind::Footage { open },
             Stretch::Gap(reason) => SpanKind::Gap(reason),
         };
         let spans = self.spans(key, from, to);

@@ -11,7 +11,7 @@ use crate::catalogue::Catalogue;
 use crate::error::StoreError;
 use crate::frame::GapReason;
 use crate::fs::{Fault, FaultPlan, Fs, Operation, SimFs};
-use crate::journal::Journal;
+use crate::journal::{Journal, JournalOptions};
 use crate::segment::{KeyId, NodeKey, SegmentFlags, SegmentRow};
 use crate::volume::{Volume, VolumeState};
 
@@ -24,7 +24,11 @@ fn clock() -> Arc<ManualClock> {
 }
 
 fn open_journal(fs: &SimFs) -> Result<Arc<Journal>, StoreError> {
-    Journal::open(Arc::new(fs.clone()), Path::new(JOURNAL), clock(), &"centre".parse().unwrap())
+    let key = Arc::new(NodeKey::from_seed([7; 32]));
+    let options =
+        JournalOptions::new(Arc::new(fs.clone()), JOURNAL.into(), clock(), "centre".parse().unwrap(), key);
+    // Without the thread that signs heads by the clock: calls come in one order alone.
+    Journal::open(JournalOptions { head_every: None, ..options })
 }
 
 /// Opens the journal and appends so many records; returns the numbers that were acknowledged.

@@ -7,7 +7,7 @@ use std::time::Duration;
 use fengsui_config::clock::{Clock as _, SystemClock};
 use fengsui_storage::fs::{Fs, RealFs};
 use fengsui_storage::fsck::{self, FsckOptions};
-use fengsui_storage::journal::Journal;
+use fengsui_storage::journal::{Journal, VerifyOptions, kinds};
 
 use super::kill::{KillReport, Life, judge_camera, last_look, look};
 use super::prefix::Prefixes;
@@ -185,17 +185,14 @@ fn corrupt(scene: &Scene, report: &mut KillReport) -> Outcome<u64> {
 fn journal_lost(scene: &Scene, logins: &[(i64, i64)], report: &mut KillReport) -> Outcome<u64> {
     let fs: Arc<dyn Fs> = Arc::new(RealFs);
     let directory = scene.directory().join("data").join("journal");
-    let sound = Journal::verify_dir(&fs, &directory).doing("verify the journal")?;
+    let sound = Journal::verify_dir(&fs, &directory, &VerifyOptions::default()).doing("verify the journal")?;
     for damage in &sound.damages {
         report.say(format!("journal: {damage:?}"));
     }
-    let node = "centre".parse().doing("name the node")?;
-    let journal =
-        Journal::open(fs, &directory, Arc::new(SystemClock::new()), &node).doing("open the journal")?;
     let mut times = Vec::new();
-    for record in journal.read(1).doing("read the journal")? {
+    for record in Journal::read_dir(&fs, &directory, 1).doing("read the journal")? {
         let record = record.doing("read the journal")?;
-        if record.kind == "login" {
+        if record.kind == kinds::SESSION_OPENED {
             times.push(record.at.0);
         }
     }

@@ -8,9 +8,8 @@ use fengsui_config::clock::Clock;
 use fengsui_config::ids::StreamKind;
 use fengsui_storage::catalogue::Catalogue;
 use fengsui_storage::fs::{Fs, RealFs};
-use fengsui_storage::journal::Journal;
 use fengsui_storage::retention::{VolumeNow, Volumes};
-use fengsui_storage::segment::{SegmentFlags, SegmentRow};
+use fengsui_storage::segment::{NodeKey, SegmentFlags, SegmentRow};
 use http::{Method, StatusCode};
 use serde_json::{Value, json};
 
@@ -36,7 +35,9 @@ fn keeping() -> (Node, Arc<Retained>, tempfile::TempDir) {
     let node = node();
     let fs: Arc<dyn Fs> = Arc::new(RealFs);
     let clock: Arc<dyn Clock> = node.clock.clone();
-    let journal = Journal::open(fs.clone(), &data.join("journal"), clock.clone(), &config.node.id).unwrap();
+    config.node.data.clone_from(&data);
+    let node_key = Arc::new(NodeKey::from_seed([7; 32]));
+    let journal = crate::trail::open(&config, &fs, &clock, &node_key).unwrap();
     let catalogue = Catalogue::open(fs.clone(), &data.join("catalogue"), clock.clone()).unwrap();
     for (number, hours) in [(1, 24 * 200), (2, 1)] {
         let row = SegmentRow {

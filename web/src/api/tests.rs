@@ -331,9 +331,9 @@ async fn days_show_minutes_of_many_cameras_and_no_picture() {
     let cookie = node.set_up().await;
     let at = |s: i64| fengsui_config::clock::UtcMicros(NOW.0 + s * 1_000_000);
     *node.index.spans.lock() = vec![
-        (at(0), at(600), Stretch::Footage { open: false }),
+        (at(0), at(600), Stretch::Footage { open: false, archived: false }),
         (at(600), at(661), Stretch::Gap(OFFLINE)),
-        (at(86_400), at(86_401), Stretch::Footage { open: true }),
+        (at(86_400), at(86_401), Stretch::Footage { open: true, archived: false }),
     ];
     let days =
         |rest: &str, to: i64| format!("/api/v1/footage/days?from_us={}&to_us={}{rest}", at(0).0, at(to).0);

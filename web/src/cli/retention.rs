@@ -15,13 +15,14 @@ use fengsui_storage::fs::{Fs, RealFs};
 use fengsui_storage::journal::Journal;
 use fengsui_storage::retention::hold::Hold;
 use fengsui_storage::retention::{HoldRequest, Placed, Retention, VolumeNow, Volumes};
+use fengsui_storage::segment::NodeKey;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use super::UNREADABLE;
 use super::check::{complain, say};
 use crate::lock::{DataLock, LockError};
-use crate::{paths, retention};
+use crate::{paths, retention, trail};
 
 /// Commands of `fengsui hold`.
 #[derive(Debug, Subcommand)]
@@ -123,7 +124,8 @@ fn open(config: &Config) -> Result<Resting, ExitCode> {
     let opened = || -> Result<_, StoreError> {
         let fs: Arc<dyn Fs> = Arc::new(RealFs);
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
-        let journal = Journal::open(fs.clone(), &paths::journal(data), clock.clone(), &config.node.id)?;
+        let key = Arc::new(NodeKey::load_or_create(&paths::node_key(data))?);
+        let journal = trail::open(config, &fs, &clock, &key)?;
         let catalogue = Catalogue::open(fs.clone(), &paths::catalogue(data), clock.clone())?;
         let retention = retention::open(config, (fs, clock), catalogue, &journal, None)?;
         Ok((retention, journal))

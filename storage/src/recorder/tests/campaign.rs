@@ -19,8 +19,8 @@ use super::bench::{Bench, Outage, key};
 use crate::error::StoreError;
 use crate::frame::{GapReason, StartReason};
 use crate::fs::{Fault, FaultPlan, SimFs};
-use crate::journal::Journal;
-use crate::segment::SegmentName;
+use crate::journal::{Journal, JournalOptions};
+use crate::segment::{NodeKey, SegmentName};
 
 /// Crashes of one seed.
 const CRASHES: u32 = 2;
@@ -255,7 +255,10 @@ impl Town {
 
 fn open_journal(bench: &Bench) -> Result<Arc<Journal>, StoreError> {
     let fs = Arc::new(bench.fs.clone());
-    Journal::open(fs, Path::new(JOURNAL), bench.clock.clone(), &"centre".parse().unwrap())
+    let key = Arc::new(NodeKey::from_seed([7; 32]));
+    let options =
+        JournalOptions::new(fs, JOURNAL.into(), bench.clock.clone(), "centre".parse().unwrap(), key);
+    Journal::open(JournalOptions { head_every: None, ..options })
 }
 
 fn add(to: &AtomicU64, n: u64) {
