@@ -1,9 +1,9 @@
 # Each target installs what it needs when it is missing, says what, and is quick the second time.
 .DEFAULT_GOAL := help
-.PHONY: help demo test check figures bench bench-write-path setup ui clean
+.PHONY: help demo test check figures bench bench-write-path setup ui clean campaign-archive
 
 help: ## show this
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' Makefile
 
 demo: ## 16 simulated cameras and one node that records and shows them; Ctrl-C stops both
 	@tests/scripts/demo.sh
@@ -34,6 +34,9 @@ setup: ## install what building and testing need
 ui: ## build the browser's part
 	@tests/scripts/setup.sh build
 	@tests/scripts/ui.sh
+
+campaign-archive: ## store whole segments in an archive with proof, and seek in them; RUNS= segments
+	@cargo run --locked --quiet -p fengsui-tests --bin figures -- archive --segments $(or $(RUNS),4)
 
 clean: ## remove what was built and recorded here
 	cargo clean

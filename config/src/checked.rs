@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
+use crate::archive::ArchiveConfig;
 use crate::env::Env;
 use crate::finding::{Refusals, Warning};
 use crate::ids::{NodeId, VolumeId};
@@ -54,6 +55,8 @@ pub struct WebConfig {
 pub struct StorageConfig {
     /// The volumes, at least one, no two with one path.
     pub volumes: Vec<VolumeConfig>,
+    /// Archives, at most `limits::ARCHIVES_MAX`; none is the usual case.
+    pub archives: Vec<ArchiveConfig>,
     /// Bytes that the rings of all streams may hold together while volumes stall.
     pub ring_budget_bytes: usize,
     /// Bytes a second at which stored footage is checked in the background; 0 turns it off.

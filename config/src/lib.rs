@@ -1,5 +1,6 @@
 //! Words and bounds of Fengsui. This crate knows no socket and no disk beyond the configuration file.
 
+pub mod archive;
 mod checked;
 pub mod city;
 pub mod clock;
@@ -14,6 +15,7 @@ pub mod table;
 pub mod topology;
 pub mod write;
 
+pub use archive::{ArchiveConfig, ArchivePlace};
 pub use checked::{Config, NodeConfig, StorageConfig, VolumeConfig, VolumeKind, WebConfig};
 pub use finding::{Finding, Refusal, Refusals, Warning};
 pub use load::secret_key_path;

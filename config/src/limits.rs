@@ -182,3 +182,53 @@ pub const SCRUB_REQUESTS_MAX: usize = 64;
 pub const SCRUB_REPORTS_AT_ONCE_MAX: usize = 256;
 /// How far recording may be behind before the scrubber lets it go first.
 pub const SCRUB_LAG_MAX: Duration = Duration::from_secs(5);
+/// Archives of one node.
+pub const ARCHIVES_MAX: usize = 4;
+/// Bounds of the age in minutes at which footage goes to an archive.
+pub const ARCHIVE_AFTER_MINUTES: (u64, u64) = (0, 527_040);
+/// That age, overridden by the configuration.
+pub const ARCHIVE_AFTER_MINUTES_DEFAULT: u64 = 10;
+/// Bounds of what uploads take in Mbit/s.
+pub const ARCHIVE_RATE_MBIT: (f64, f64) = (0.1, 1_000_000.0);
+/// Bounds of uploads at once.
+pub const ARCHIVE_UPLOADS: (u64, u64) = (1, 16);
+/// Uploads at once, overridden by the configuration.
+pub const ARCHIVE_UPLOADS_DEFAULT: usize = 2;
+/// Bounds of an archive's cache in MiB.
+pub const ARCHIVE_CACHE_MIB: (u64, u64) = (1, 1 << 20);
+/// Bytes of an archive's footage kept in memory, overridden by the configuration.
+pub const ARCHIVE_CACHE_BYTES_DEFAULT: usize = 128 << 20;
+/// Bounds of the retention of an object in days.
+pub const ARCHIVE_LOCK_DAYS: (u64, u64) = (1, 3660);
+/// Bytes of a file of certificates.
+pub const ARCHIVE_CA_BYTES_MAX: u64 = 1 << 20;
+/// Bytes of one part of an upload: what each upload holds in memory.
+pub const ARCHIVE_PART_BYTES: usize = 8 << 20;
+/// Unit in which archived footage is fetched and cached.
+pub const ARCHIVE_BLOCK_BYTES: u64 = 64 << 10;
+/// Requests for archived footage at once; more wait their turn.
+pub const ARCHIVE_READS_MAX: usize = 8;
+/// Time that one answer of an archive may take.
+pub const ARCHIVE_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long playback does not ask again after an archive did not answer.
+pub const ARCHIVE_REST_AFTER_FAILURE: Duration = Duration::from_secs(5);
+/// First and largest pause of uploads after a failure.
+pub const BACKOFF_ARCHIVE: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
+/// How often an archive looks for footage that is due.
+pub const ARCHIVE_LOOK_INTERVAL: Duration = Duration::from_secs(5);
+/// How far back each look goes: segments that recovery closes late are found there.
+pub const ARCHIVE_LOOK_BACK: Duration = Duration::from_secs(3600);
+/// How often a look goes through everything.
+pub const ARCHIVE_WHOLE_LOOK_INTERVAL: Duration = Duration::from_secs(6 * 3600);
+/// For how long a segment that could not be stored for a reason of its own is left alone.
+pub const ARCHIVE_ASIDE_TIME: Duration = Duration::from_secs(600);
+/// Such segments that are remembered; when there are more all are tried again.
+pub const ARCHIVE_ASIDE_MAX: usize = 10_000;
+/// Segments whose storing is written down together.
+pub const ARCHIVE_BATCH_MAX: usize = 32;
+/// Footage that is overdue for this long raises an alarm.
+pub const ARCHIVE_BEHIND_AFTER: Duration = Duration::from_secs(3600);
+/// Problems that one check of an archive lists.
+pub const ARCHIVE_PROBLEMS_MAX: usize = 10_000;
+/// Largest index of an archive that is read at start.
+pub const ARCHIVE_INDEX_BYTES_MAX: u64 = 8 << 30;

@@ -1,5 +1,6 @@
 //! What outlives the moment: frames, hub, segments, catalogue, gaps, journal. No sockets, no RTSP, no HTTP.
 
+pub mod archive;
 pub mod board;
 pub mod catalogue;
 pub mod damage;

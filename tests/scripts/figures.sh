@@ -11,11 +11,13 @@ cargo build --locked --release -p fengsui-web -p fengsui-tests --bins
 
 case $form in
   short)
+    archive=(--segments 2 --seconds 60)
     recorder=(--cameras 100 --ffmpeg 10 --seconds 15)
     record=(--cameras 16 --minutes 0.5)
     kill=(--runs 10)
     ;;
   full)
+    archive=()
     recorder=()
     record=(--cameras 16 --minutes 10)
     kill=(--runs 50)
@@ -38,6 +40,7 @@ figures() {
 }
 figures target/release/figures camsim
 figures target/release/figures recorder "${recorder[@]}"
+figures target/release/figures archive "${archive[@]}"
 figures target/release/figures record "${record[@]}"
 figures target/release/figures kill "${kill[@]}"
 figures env FENGSUI_BIN="$PWD/target/release/fengsui" CAMSIM_BIN="$PWD/target/release/camsim" npm --prefix web/ui run --silent e2e

@@ -54,11 +54,12 @@ npm_packages() {
 }
 
 python_packages() {
-  [ -x .cache/venv/bin/ipycam ] && return 0
-  say 'installing with pip into .cache/venv: ipycam (a camera of other people, for tests)'
+  [ -x .cache/venv/bin/ipycam ] && [ -x .cache/venv/bin/moto_server ] && return 0
+  say 'installing with pip into .cache/venv: ipycam and moto (a camera and an S3 store of other people, for tests)'
   mkdir -p .cache
-  python3 -m venv .cache/venv && .cache/venv/bin/pip install --quiet --disable-pip-version-check 'ipycam==1.3.0' ||
-    { rm -rf .cache/venv; fail 'ipycam could not be installed'; }
+  python3 -m venv .cache/venv && .cache/venv/bin/pip install --quiet --disable-pip-version-check \
+    'ipycam==1.3.0' 'moto[s3]==5.2.5' 'flask==3.1.3' 'flask-cors==6.0.5' ||
+    { rm -rf .cache/venv; fail 'ipycam or moto could not be installed'; }
 }
 
 case $level in

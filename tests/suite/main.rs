@@ -13,6 +13,7 @@
     reason = "tests"
 )]
 
+mod archive;
 mod bad_input;
 mod faults;
 mod kill;

@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::api::events::EventLog;
+use crate::archive::Archives;
 use crate::auth::Auth;
 use crate::integrity::Integrity;
 use crate::live::LiveCounters;
@@ -69,6 +70,8 @@ pub struct App {
     pub media: Media,
     /// How recording stands.
     pub recordings: Arc<dyn Recordings>,
+    /// Places beside the volumes.
+    pub archives: Arc<Archives>,
     /// Events for browsers.
     pub events: EventLog,
     /// Counters of live viewing.
@@ -100,6 +103,8 @@ pub struct AppParts {
     pub media: Media,
     /// How recording stands.
     pub recordings: Arc<dyn Recordings>,
+    /// Places beside the volumes.
+    pub archives: Arc<Archives>,
     /// Cameras and places.
     pub topology: Arc<Topology>,
     /// Says that the node stops.
@@ -118,6 +123,7 @@ impl App {
             board: parts.board,
             media: parts.media,
             recordings: parts.recordings,
+            archives: parts.archives,
             live: LiveCounters::default(),
             reload: RwLock::new(None),
             integrity: RwLock::new(None),

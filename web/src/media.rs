@@ -9,7 +9,7 @@ use fengsui_config::ids::StreamKey;
 use fengsui_storage::error::StoreError;
 use fengsui_storage::frame::GapReason;
 use fengsui_storage::hub::{Hub, HubStats, LiveTap};
-use fengsui_storage::playback::{Footage, FootageFile, GopList, HlsSegment, SegmentIndex};
+use fengsui_storage::playback::{Footage, FootageFile, GopList, HlsSegment, SegmentIndex, is_unreachable};
 use fengsui_storage::segment::SegmentRow;
 use tokio::sync::Semaphore;
 
@@ -27,6 +27,8 @@ pub enum Stretch {
     Footage {
         /// The segment is still being written.
         open: bool,
+        /// It is in an archive alone: reading it takes longer, and may not work now.
+        archived: bool,
     },
     /// Pictures were due and are not there.
     Gap(GapReason),
@@ -209,6 +211,23 @@ fn refuse(error: StoreError) -> ApiError {
         }
         StoreError::Io { source, .. } if source.kind() == std::io::ErrorKind::NotFound => {
             ApiError::not_found("The footage is not stored any more.")
+        }
+        StoreError::Io { .. } if is_unreachable(&error) => {
+            tracing::warn!(%error, "an archive does not answer");
+            ApiError::new(
+                Refusal::ArchiveUnreachable,
+                "The footage is in an archive that does not answer now.",
+            )
+            .remedy("Try again later; GET /api/v1/archive says how the archive stands.")
+            .retry_after(fengsui_config::limits::ARCHIVE_REST_AFTER_FAILURE)
+        }
+        StoreError::Io { source, .. } if source.kind() == std::io::ErrorKind::InvalidData => {
+            tracing::error!(%error, "an archive gives other bytes than were stored");
+            ApiError::new(
+                Refusal::Damaged,
+                "The archive gives other bytes than were stored; they are not shown.",
+            )
+            .remedy("Run `fengsui archive verify` and look at the archive.")
         }
         StoreError::Io { .. } => ApiError::internal("read footage", &error),
     }

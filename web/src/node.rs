@@ -37,6 +37,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::api;
 use crate::app::{App, AppParts, NodeFacts};
+use crate::archive::{self, ArchiveStartError, Archives};
 use crate::auth::Auth;
 use crate::auth::accounts::Accounts;
 use crate::auth::random::NoRandom;
@@ -84,6 +85,9 @@ pub enum StartError {
         /// The cause.
         source: std::io::Error,
     },
+    /// An archive.
+    #[error(transparent)]
+    Archive(#[from] ArchiveStartError),
     /// The ingest side.
     #[error("cannot start reading cameras: {0}")]
     Fleet(std::io::Error),
@@ -104,12 +108,14 @@ pub struct Node {
 pub(crate) struct Cameras {
     fleet: Mutex<Option<Fleet>>,
     recorder: Arc<Recorder>,
+    archives: Arc<Archives>,
 }
 
 impl Cameras {
     /// Brings sessions and recording to what the topology says.
     pub(crate) fn apply(&self, topology: &Topology) {
         self.recorder.set_plan(&plan(topology));
+        self.archives.set_topology(&Arc::new(topology.clone()));
         if let Some(fleet) = self.fleet.lock().as_ref() {
             fleet.apply(CameraSpec::all(topology));
         }
@@ -138,25 +144,21 @@ impl Node {
         let journal = Journal::open(fs.clone(), &paths::journal(&data), clock.clone(), &config.node.id)?;
         let accounts = journal.state::<Accounts>()?;
         let catalogue = Catalogue::open(fs.clone(), &paths::catalogue(&data), clock.clone())?;
+        let archives = open_archives(&config, &fs, &clock, &catalogue, &journal)?;
         let hub = Hub::new(clock.clone(), config.storage.ring_budget_bytes);
         let board = Arc::new(Board::default());
         let key_id = node_key.id();
-        let recorder = Arc::new(Recorder::start(RecorderOptions {
-            fs: fs.clone(),
-            clock: clock.clone(),
-            hub: hub.clone(),
-            catalogue: catalogue.clone(),
-            volumes: config.storage.volumes.clone(),
-            node: config.node.id.clone(),
-            node_key,
-            data: data.clone(),
-        })?);
+        let recorder = start_recorder(&config, &fs, &clock, &hub, &catalogue, node_key)?;
         let options = FleetOptions::new(clock.clone(), hub.clone(), board.clone());
         let fleet = Fleet::start(options).map_err(StartError::Fleet)?;
-        let cameras = Arc::new(Cameras { fleet: Mutex::new(Some(fleet)), recorder: recorder.clone() });
-        let index = Arc::new(CatalogueIndex(catalogue.clone()));
+        let cameras = Arc::new(Cameras {
+            fleet: Mutex::new(Some(fleet)),
+            recorder: recorder.clone(),
+            archives: archives.clone(),
+        });
+        let index = Arc::new(CatalogueIndex { catalogue: catalogue.clone(), archives: archives.clone() });
         let volumes = config.storage.volumes.iter().map(|v| (v.id.clone(), v.path.clone())).collect();
-        let footage = Arc::new(Footage::new(fs.clone(), index.clone(), volumes));
+        let footage = Arc::new(Footage::new(fs.clone(), index.clone(), volumes).with_tiers(archives.tiers()));
         let beside =
             Beside { recorder: recorder.clone(), footage: Arc::downgrade(&footage), clock: clock.clone() };
         let scrubber = Scrubber::start(ScrubOptions {
@@ -169,7 +171,7 @@ impl Node {
             key: Some(key_id),
             reporter: Arc::new(JournalReporter(journal.clone())),
             surroundings: Arc::new(beside),
-            replicas: Vec::new(),
+            replicas: archives.replicas(),
             suspects: footage.suspects(),
         })?;
         let register: Arc<dyn Register> = Arc::new(JournalRegister(journal.clone()));
@@ -182,6 +184,7 @@ impl Node {
             board,
             media: Media::new(hub, footage, index),
             recordings: Arc::new(RecorderView(recorder)),
+            archives: archives.clone(),
             topology: Arc::new(config.topology.clone()),
             stop: CancellationToken::new(),
         });
@@ -190,6 +193,7 @@ impl Node {
         }
         *app.integrity.write() = Some(Arc::new(Integrity { scrubber, catalogue: catalogue.clone() }));
         cameras.apply(&config.topology);
+        archives.start()?;
         let reloader = Arc::new(Reloader::new(path, config, app.clone(), cameras.clone()));
         *app.reload.write() = Some(reloader.clone());
         let urls = serve(&app, doors);
@@ -230,6 +234,8 @@ impl Node {
         {
             tracing::warn!("some camera sessions did not end in time; leaving them");
         }
+        let archives = self.cameras.archives.clone();
+        let archiving = tokio::task::spawn_blocking(move || archives.stop());
         let recorder = self.cameras.recorder.clone();
         let integrity = self.app.integrity.write().take();
         let closing = tokio::task::spawn_blocking(move || {
@@ -241,6 +247,11 @@ impl Node {
         if tokio::time::timeout(RECORDER_STOP_MAX, closing).await.is_err() {
             tracing::error!(
                 "a volume did not close its segments in time; they are recovered at the next start"
+            );
+        }
+        if tokio::time::timeout(WEB_STOP_MAX, archiving).await.is_err() {
+            tracing::warn!(
+                "an archive did not answer in time; what was under way is stored again at the next start"
             );
         }
         let (catalogue, journal) = (self.catalogue, self.journal);
@@ -257,6 +268,40 @@ impl Node {
             tracing::error!("journal and catalogue did not close in time");
         }
     }
+}
+
+fn start_recorder(
+    config: &Config,
+    fs: &Arc<dyn Fs>,
+    clock: &Arc<dyn Clock>,
+    hub: &Arc<Hub>,
+    catalogue: &Arc<Catalogue>,
+    node_key: Arc<NodeKey>,
+) -> Result<Arc<Recorder>, StoreError> {
+    let recorder = Recorder::start(RecorderOptions {
+        fs: fs.clone(),
+        clock: clock.clone(),
+        hub: hub.clone(),
+        catalogue: catalogue.clone(),
+        volumes: config.storage.volumes.clone(),
+        node: config.node.id.clone(),
+        node_key,
+        data: config.node.data.clone(),
+    })?;
+    Ok(Arc::new(recorder))
+}
+
+/// Opens the indexes of all archives; an archive that does not answer keeps nobody from starting.
+fn open_archives(
+    config: &Config,
+    fs: &Arc<dyn Fs>,
+    clock: &Arc<dyn Clock>,
+    catalogue: &Arc<Catalogue>,
+    journal: &Arc<Journal>,
+) -> Result<Arc<Archives>, StartError> {
+    let (fs, clock) = (fs.clone(), clock.clone());
+    let parts = archive::Parts { fs, clock, catalogue: catalogue.clone(), journal: journal.clone() };
+    Ok(Arc::new(Archives::open(config, &parts)?))
 }
 
 /// Binds every address before anything else starts: a port in use is the commonest mistake.
@@ -311,29 +356,42 @@ impl Register for JournalRegister {
 }
 
 /// The catalogue as the index of playback and timeline.
-struct CatalogueIndex(Arc<Catalogue>);
+struct CatalogueIndex {
+    catalogue: Arc<Catalogue>,
+    archives: Arc<Archives>,
+}
 
 impl SegmentIndex for CatalogueIndex {
     fn segments(&self, key: StreamKey, from: UtcMicros, to: UtcMicros) -> Vec<SegmentRow> {
-        self.0.segments(key, from, to)
+        let local = self.catalogue.segments(key, from, to);
+        self.archives.tiers().add(local, key, from, to)
     }
     fn lost(&self, key: StreamKey, from: UtcMicros, to: UtcMicros) -> Vec<(u64, Interval)> {
-        self.0.damages().lost(key, from, to)
+        self.catalogue.damages().lost(key, from, to)
     }
 }
 
 impl FootageIndex for CatalogueIndex {
     fn spans(&self, key: StreamKey, from: UtcMicros, to: UtcMicros) -> Vec<Span> {
-        let spans = self.0.spans(key, from, to);
+        let spans = self.catalogue.spans(key, from, to);
         let stretch = |kind| match kind {
-            SpanKind::Footage { open } => Stretch::Footage { open },
+            SpanKind::Footage { open } => Stretch::Footage { open, archived: false },
             SpanKind::Gap(reason) => Stretch::Gap(reason),
         };
-        spans.into_iter().map(|s| (s.from, s.to, stretch(s.kind))).collect()
+        let spans = spans.into_iter().map(|s| (s.from, s.to, stretch(s.kind))).collect();
+        let tiers = self.archives.tiers();
+        let archived = |r: &SegmentRow| tiers.0.iter().any(|t| *t.id() == r.volume);
+        let rows = SegmentIndex::segments(self, key, from, to);
+        let rows = rows.iter().filter(|r| archived(r)).map(|r| (r.start(), r.end())).collect();
+        archive::overlay(spans, rows, (from, to))
     }
     fn extent(&self, key: StreamKey) -> (Option<UtcMicros>, Option<UtcMicros>) {
-        let summary = self.0.summary(key);
-        (summary.first, summary.last)
+        let summary = self.catalogue.summary(key);
+        let archived = self.archives.extent(key);
+        (
+            summary.first.into_iter().chain(archived.map(|a| a.0)).min(),
+            summary.last.into_iter().chain(archived.map(|a| a.1)).max(),
+        )
     }
 }
 

@@ -20,6 +20,12 @@ pub fn integrity(data: &Path) -> PathBuf {
     data.join("integrity")
 }
 
+/// Folder of the indexes of archives.
+#[must_use]
+pub fn archive(data: &Path) -> PathBuf {
+    data.join("archive")
+}
+
 /// The node's own key.
 #[must_use]
 pub fn node_key(data: &Path) -> PathBuf {

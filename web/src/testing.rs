@@ -229,6 +229,7 @@ pub fn node_with_volume(root: &Path) -> Node {
         board: Arc::new(Board::default()),
         media: Media::new(hub.clone(), Arc::new(footage), index.clone()),
         recordings: recordings.clone(),
+        archives: Arc::default(),
         topology: Arc::new(config().topology),
         stop: CancellationToken::new(),
     });

@@ -57,7 +57,7 @@ impl<'a> Keys<'a> {
     }
 
     /// What a reference to a secret stands for, or what is wrong with it and what to do.
-    fn open(&mut self, reference: &str, camera: Option<CameraId>) -> Result<Secret, (String, String)> {
+    pub fn open(&mut self, reference: &str, camera: Option<CameraId>) -> Result<Secret, (String, String)> {
         if let Some(name) = reference.strip_prefix("env:") {
             let text = self.env.get(name).filter(|text| !text.is_empty());
             let problem =

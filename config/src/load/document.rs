@@ -110,10 +110,12 @@ fn top_level(
     out.warn(&spot, name, "", "is no section known here", remedy);
 }
 
-/// Takes the `[[storage.volume]]` tables.
+/// Takes the `[[storage.volume]]` and `[[storage.archive]]` tables.
 fn volumes(document: &mut Document, lines: &Lines<'_>, storage: &DeTable<'_>, out: &mut Findings) {
-    if let Some((key, value)) = storage.iter().find(|(key, _)| key.get_ref() == "volume") {
-        array(document, lines, "storage.volume", &lines.spot(&key.span()), value, out);
+    for (name, kind) in [("volume", "storage.volume"), ("archive", "storage.archive")] {
+        if let Some((key, value)) = storage.iter().find(|(key, _)| key.get_ref() == name) {
+            array(document, lines, kind, &lines.spot(&key.span()), value, out);
+        }
     }
 }
 

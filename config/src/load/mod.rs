@@ -1,6 +1,7 @@
 //! File shape to checked configuration. Nothing stops at the first mistake: every check that can still be made is
 //! made, and all refusals are returned at once.
 
+mod archive;
 mod camera;
 mod document;
 mod node;
@@ -121,11 +122,17 @@ fn check(
     let mut of = |kind: &str| by_kind.remove(kind).unwrap_or_default();
     let data = node.as_ref().map(|node| node.data.as_path());
     let storage = node::storage(storage, of("storage.volume"), &base, data, &whole, out);
+    let secret_key = || node.as_ref().map(|node| node.secret_key.clone());
+    let mut storage = storage;
+    if let Some(storage) = &mut storage {
+        let mut keys = camera::Keys::new(env, &base, secret_key());
+        storage.archives = archive::archives(of("storage.archive"), &storage.volumes, &base, &mut keys, out);
+    }
     let mut places = places::Places::new(places::city(city, out));
     places.sub_centres(of("sub_centre"), out);
     places.stations(of("station"), out);
     places.sites(of("site"), out);
-    let keys = camera::Keys::new(env, &base, node.as_ref().map(|node| node.secret_key.clone()));
+    let keys = camera::Keys::new(env, &base, secret_key());
     let cameras = camera::cameras(of("camera"), &mut places, keys, out);
     let places::Places { city, sub_centres, stations, sites, .. } = places;
     Some(Config {

@@ -14,7 +14,7 @@ use crate::limits;
 const LISTEN_DEFAULT: &str = "127.0.0.1:8080";
 
 /// A slug that must be there.
-fn slug(section: &mut Section, key: &'static str, out: &mut Findings) -> Option<(Slug, Text)> {
+pub(super) fn slug(section: &mut Section, key: &'static str, out: &mut Findings) -> Option<(Slug, Text)> {
     let remedy = "write 1 to 32 of a-z, 0-9 and '-'";
     let text = section.need_text(out, key, remedy)?;
     match text.value.parse() {
@@ -127,6 +127,7 @@ pub(super) fn storage(
     let spot = section.as_ref().map_or_else(|| whole.clone(), |section| section.spot.clone());
     if let Some(mut section) = section {
         section.take("volume");
+        section.take("archive");
         budget = section.whole(out, "ring_budget_mib", limits::RING_BUDGET_MIB, "MiB");
         scrub = section.whole(out, "scrub_mib_per_s", limits::SCRUB_MIB_PER_SECOND, "MiB a second");
         if scrub == Some(0) {
@@ -161,7 +162,7 @@ pub(super) fn storage(
         ways(section, id.as_ref(), &mut volumes, out);
     }
     let scrub_bytes_per_s = scrub.map_or(limits::SCRUB_RATE_DEFAULT, |mib| mib.saturating_mul(1 << 20));
-    Some(StorageConfig { volumes, ring_budget_bytes, scrub_bytes_per_s })
+    Some(StorageConfig { volumes, archives: Vec::new(), ring_budget_bytes, scrub_bytes_per_s })
 }
 
 /// Checks `kind`, `stage` and `weight` of one volume, which speak of other volumes too.
@@ -252,7 +253,7 @@ fn volume(
 }
 
 /// A tidy path with the links of its existing part followed, so that two names of one folder are equal.
-fn resolved(path: &Path) -> PathBuf {
+pub(super) fn resolved(path: &Path) -> PathBuf {
     let path = tidy(path);
     path.ancestors()
         .find_map(|ancestor| {

@@ -68,6 +68,12 @@ kinds! {
     VOLUME_ADOPTED = "volume.adopted", 1, Term, [], "A disk with what is on it is to be a volume: `{by, address?, volume}`";
     VOLUME_REPLACED = "volume.replaced", 1, Term, [], "A new disk is to be a volume: `{by, address?, volume}`";
     VOLUME_ORDER_REFUSED = "volume.order_refused", 1, Term, [], "An order for a volume was not carried out: `{by, volume, order, why}`";
+    ARCHIVE_STORED = "archive.stored", 1, Term, [], "Segments are in an archive, proved and written down: `{archive, segments, bytes, verified, held, cameras, from_us, to_us}`";
+    ARCHIVE_PROBED = "archive.probed", 1, Term, [], "Object lock of an archive was tried: `{archive, lock, reason}`";
+    ARCHIVE_UNREACHABLE = "archive.unreachable", 1, Term, [], "An archive does not answer: `{archive, detail, backlog_segments, backlog_bytes}`";
+    ARCHIVE_REFUSED = "archive.refused", 1, Term, [], "An archive refuses: `{archive, detail, backlog_segments, backlog_bytes}`";
+    ARCHIVE_BEHIND = "archive.behind", 1, Term, [], "Footage has been due for an archive for long: `{archive, detail, backlog_segments, backlog_bytes}`";
+    ARCHIVE_RECOVERED = "archive.recovered", 1, Term, [], "An archive takes footage again: `{archive, backlog_segments, backlog_bytes}`";
     BACKUP_MADE = "backup.made", 1, Term, [], "A backup was made: `{cut_seq, cut_hash, keys}`";
 }
 

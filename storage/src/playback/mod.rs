@@ -3,6 +3,7 @@
 mod readers;
 #[cfg(test)]
 mod tests;
+mod tiers;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -23,6 +24,7 @@ use crate::segment::mux::{self, Audience};
 use crate::segment::{FragmentEntry, SegmentName, SegmentReader, SegmentRow};
 
 use readers::{Readers, SharedReader};
+pub use tiers::{Tier, TieredIndex, Tiers, is_unreachable};
 
 /// An index of segments; the catalogue implements it.
 pub trait SegmentIndex: Send + Sync {
@@ -101,8 +103,8 @@ pub struct FootageFile {
     pub len: u64,
     reader: SharedReader,
     suspects: Arc<Suspects>,
-    key: StreamKey,
-    number: u64,
+    row: SegmentRow,
+    tiers: Tiers,
 }
 
 impl FootageFile {
@@ -114,8 +116,9 @@ impl FootageFile {
         let reader = self.reader.read();
         let first = reader.read_checked(offset, length).inspect_err(|e| {
             if matches!(e, StoreError::Damaged { .. }) {
-                self.suspects.push(self.key, self.number);
+                self.suspects.push(self.row.key, self.row.number);
             }
+            self.tiers.suspect(&self.row, e);
         })?;
         if first.len() == length || first.is_empty() {
             return Ok(first);
@@ -141,6 +144,7 @@ pub struct Footage {
     fs: Arc<dyn Fs>,
     index: Arc<dyn SegmentIndex>,
     volumes: Vec<(VolumeId, PathBuf)>,
+    tiers: Tiers,
     readers: Readers,
     /// Segments that did not hold when they were read: the scrubber looks at them first.
     suspects: Arc<Suspects>,
@@ -180,8 +184,14 @@ impl Footage {
     /// Footage on `volumes`, found through `index`.
     #[must_use]
     pub fn new(fs: Arc<dyn Fs>, index: Arc<dyn SegmentIndex>, volumes: Vec<(VolumeId, PathBuf)>) -> Self {
-        let (readers, suspects) = (Readers::default(), Arc::default());
-        Self { fs, index, volumes, readers, suspects, inits: Mutex::default() }
+        let (readers, suspects, tiers) = (Readers::default(), Arc::default(), Tiers::default());
+        Self { fs, index, volumes, tiers, readers, suspects, inits: Mutex::default() }
+    }
+
+    /// As it is, with places beside the volumes. Their segments must be in the index too ([`TieredIndex`]).
+    #[must_use]
+    pub fn with_tiers(self, tiers: Tiers) -> Self {
+        Self { tiers, ..self }
     }
 
     /// Where segments are noted that did not hold when they were read.
@@ -195,10 +205,13 @@ impl Footage {
         self.readers.forget(row.key, row.number);
     }
 
-    /// Passes a result on; a segment that does not hold goes to the suspects.
+    /// Passes a result on; a segment that does not hold goes to the suspects, and nothing kept of it is used again.
     fn noting<T>(&self, row: &SegmentRow, result: Result<T, StoreError>) -> Result<T, StoreError> {
-        if let Err(StoreError::Damaged { .. }) = &result {
-            self.suspects.push(row.key, row.number);
+        if let Err(error) = &result {
+            if let StoreError::Damaged { .. } = error {
+                self.suspects.push(row.key, row.number);
+            }
+            self.tiers.suspect(row, error);
         }
         result
     }
@@ -247,10 +260,20 @@ impl Footage {
             }
             return Ok(held);
         }
+        if let Some(tier) = self.tiers.of(row) {
+            let reader = self.noting(row, tier.reader(row))?;
+            return Ok(self.readers.put(row.key, row.number, row.closed, reader));
+        }
         let root = self.volumes.iter().find(|(id, _)| *id == row.volume).map(|(_, root)| root);
         let root = root.ok_or_else(|| StoreError::NotFound(format!("volume {}", row.volume)))?;
         let limit = (!row.closed).then_some(row.bytes);
-        let opened = SegmentReader::open(&*self.fs, &root.join(row.path()), limit);
+        let opened = match SegmentReader::open(&*self.fs, &root.join(row.path()), limit) {
+            // Deleted since the index was asked; an archive may have it.
+            Err(e) if row.closed && e.io_kind() == Some(std::io::ErrorKind::NotFound) => {
+                self.tiers.instead(row).unwrap_or(Err(e))
+            }
+            other => other,
+        };
         let reader = self.noting(row, opened)?;
         if reader.is_suspect() {
             self.suspects.push(row.key, row.number);
@@ -258,8 +281,14 @@ impl Footage {
         Ok(self.readers.put(row.key, row.number, row.closed, reader))
     }
 
-    /// Readers of all segments that overlap a range; those that cannot be read are left out and logged.
-    fn readers(&self, key: StreamKey, from: UtcMicros, to: UtcMicros) -> Vec<(SegmentRow, SharedReader)> {
+    /// Readers of all segments that overlap a range; those that cannot be read are left out and logged. Fails when an
+    /// archive does not answer: what is there must not look as if it were not.
+    fn readers(
+        &self,
+        key: StreamKey,
+        from: UtcMicros,
+        to: UtcMicros,
+    ) -> Result<Vec<(SegmentRow, SharedReader)>, StoreError> {
         let mut out = Vec::new();
         for row in self.index.segments(key, from, to) {
             // An open segment without a group has nothing to show.
@@ -268,10 +297,11 @@ impl Footage {
             }
             match self.reader_at(key, row.start_ms, row.number) {
                 Ok(found) => out.push(found),
+                Err(error) if is_unreachable(&error) => return Err(error),
                 Err(error) => tracing::warn!(%key, segment = row.number, %error, "leave out a segment"),
             }
         }
-        out
+        Ok(out)
     }
 
     /// Groups of pictures that overlap `[from, to)`, and before them those back to a picture a decoder can start
@@ -280,7 +310,7 @@ impl Footage {
     pub fn gops(&self, key: StreamKey, from: UtcMicros, to: UtcMicros) -> Result<GopList, StoreError> {
         let mut list = GopList::default();
         let lost = self.index.lost(key, from, to);
-        for (row, reader) in self.readers(key, from, to) {
+        for (row, reader) in self.readers(key, from, to)? {
             let reader = reader.read();
             let Some(video) = &reader.info().video else { continue };
             let init = match mux::init_segment(reader.info(), Audience::Browser) {
@@ -361,7 +391,7 @@ impl Footage {
     pub fn hls(&self, key: StreamKey, from: UtcMicros, to: UtcMicros) -> Result<Vec<HlsSegment>, StoreError> {
         let mut out = Vec::new();
         let lost = self.index.lost(key, from, to);
-        for (row, reader) in self.readers(key, from, to) {
+        for (row, reader) in self.readers(key, from, to)? {
             let reader = reader.read();
             let fragments = within(reader.fragments(), from, to).iter();
             let fragments: Vec<_> = fragments.filter(|f| !is_lost(&lost, &row, f)).copied().collect();
@@ -396,7 +426,7 @@ impl Footage {
     pub fn file(&self, key: StreamKey, name: &str) -> Result<FootageFile, StoreError> {
         let (row, reader) = self.named(key, name)?;
         let suspects = self.suspects.clone();
-        Ok(FootageFile { len: row.bytes, reader, suspects, key, number: row.number })
+        Ok(FootageFile { len: row.bytes, reader, suspects, row, tiers: self.tiers.clone() })
     }
 
     /// The newest picture at or before `at` that stands alone, with the stream's parameters.
@@ -407,14 +437,18 @@ impl Footage {
     ) -> Result<(crate::frame::AccessUnit, crate::frame::VideoParams), StoreError> {
         let missing = || StoreError::NotFound(format!("a picture of {key} at that time"));
         let from = UtcMicros(at.0.saturating_sub(STILL_SEARCH_US));
-        let rows = self.readers(key, from, UtcMicros(at.0.saturating_add(1)));
+        let rows = self.readers(key, from, UtcMicros(at.0.saturating_add(1)))?;
         for (row, reader) in rows.into_iter().rev() {
             let reader = reader.read();
             let Some(video) = reader.info().video.clone() else { continue };
             let before = reader.fragments().iter().rev();
             for f in before.filter(|f| f.key_frames > 0 && f.utc <= at && f.utc_end > from) {
                 // A damaged picture is no reason not to show the one before it.
-                let Ok(units) = self.noting(&row, reader.samples(f.index)) else { continue };
+                let units = match self.noting(&row, reader.samples(f.index)) {
+                    Ok(units) => units,
+                    Err(error) if is_unreachable(&error) => return Err(error),
+                    Err(_) => continue,
+                };
                 let keys = units.into_iter().filter(|u| u.track == crate::frame::Track::Video && u.key);
                 if let Some(unit) = keys.filter(|u| u.utc <= at).max_by_key(|u| u.utc) {
                     return Ok((unit, video));

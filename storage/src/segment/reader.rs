@@ -177,8 +177,8 @@ impl SegmentReader {
         }
         let end = self.scan.groups.get(place + 1).map_or(self.scan.next, |g| g.offset);
         let Some(region) = Region::read(&*self.file, &self.path, group, end)? else { return Ok(None) };
-        // An unusually large group is not worth keeping.
-        if region.len() <= 2 * limits::FLUSH_BYTES_MAX as u64 {
+        // An unusually large group is not worth keeping, and what does not hold may be right when it is read again.
+        if region.media_holds() && region.len() <= 2 * limits::FLUSH_BYTES_MAX as u64 {
             *self.last.lock() = Some((group.offset, region.clone()));
         }
         Ok(Some(region))

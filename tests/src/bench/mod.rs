@@ -1,6 +1,7 @@
 //! Benchmarks: our recorder beside its peers on the same streams, in one run. Speeds and costs are compared within
 //! the run, since the machine's own speed drifts between runs.
 
+pub mod archive;
 pub mod camsim;
 pub mod child;
 pub mod floor;

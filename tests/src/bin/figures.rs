@@ -29,6 +29,8 @@ struct Arguments {
 enum Command {
     /// Cost of the simulator itself
     Camsim(bench::camsim::Options),
+    /// Storing in an archive beside a plain copy, and what a seek fetches
+    Archive(bench::archive::Options),
     /// Recording cost beside ffmpeg and the floor
     Recorder(bench::recorder::Options),
     /// The write path alone: cost and extents of many files beside the bare floor
@@ -80,6 +82,7 @@ enum Command {
 fn main() -> ExitCode {
     let done = match Arguments::parse().command {
         Command::Camsim(options) => bench::camsim::run(&options, &mut |figure| println!("{figure}")),
+        Command::Archive(options) => bench::archive::run(&options, &mut |figure| println!("{figure}")),
         Command::Recorder(options) => bench::recorder::run(&options, &mut |figure| println!("{figure}")),
         Command::WritePath(options) => bench::write_path::run(&options, &mut |figure| println!("{figure}")),
         Command::Floor { address, cameras, seconds, sweep_ms, out } => {

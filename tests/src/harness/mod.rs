@@ -5,6 +5,7 @@ pub mod api;
 pub mod config;
 pub mod media;
 mod process;
+pub mod s3;
 
 use std::time::Duration;
 

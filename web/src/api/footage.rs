@@ -95,6 +95,10 @@ pub struct SpanView {
     /// Only with footage: still being written.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub open: Option<bool>,
+    /// Only with footage, and only when it is not on a volume: `archive`. Reading it takes longer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, example = "archive")]
+    pub tier: Option<&'static str>,
     /// Only with gaps: why.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>, example = "camera_offline")]
@@ -129,12 +133,22 @@ pub async fn timeline(
     let spans = app.media.spans(&access, from, to);
     let (first, last) = app.media.extent(&access);
     let spans = spans.into_iter().map(|(from, to, what)| match what {
-        Stretch::Footage { open } => {
-            SpanView { kind: "footage", from_us: from.0, to_us: to.0, open: Some(open), reason: None }
-        }
-        Stretch::Gap(reason) => {
-            SpanView { kind: "gap", from_us: from.0, to_us: to.0, open: None, reason: Some(reason) }
-        }
+        Stretch::Footage { open, archived } => SpanView {
+            kind: "footage",
+            from_us: from.0,
+            to_us: to.0,
+            open: Some(open),
+            tier: archived.then_some("archive"),
+            reason: None,
+        },
+        Stretch::Gap(reason) => SpanView {
+            kind: "gap",
+            from_us: from.0,
+            to_us: to.0,
+            open: None,
+            tier: None,
+            reason: Some(reason),
+        },
     });
     Ok(axum::Json(TimelineView {
         from_us: from.0,

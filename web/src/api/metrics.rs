@@ -61,6 +61,7 @@ fn write(app: &App) -> String {
     volumes(&mut page, &system);
     integrity(&mut page, app);
     volume_details(&mut page, app);
+    archives(&mut page, app);
     hub(&mut page, app);
     live(&mut page, app);
     streams(&mut page, app);
@@ -132,6 +133,37 @@ fn volume_details(page: &mut Page, app: &App) {
         page.family(name, kind, help);
         for v in &volumes {
             page.sample(name, &format!("{{volume=\"{}\"}}", v.id), value(v));
+        }
+    }
+}
+
+/// Name, kind, help and value of a family with one sample an archive.
+type ArchiveFamily = (&'static str, &'static str, &'static str, fn(&super::archive::ArchiveView) -> f64);
+
+fn archives(page: &mut Page, app: &App) {
+    use fengsui_storage::archive::{ArchiveState, LockState};
+    let families: [ArchiveFamily; 11] = [
+        ("archive_ok", "gauge", "1 while the archive takes what is due.", |a| {
+            f64::from(u8::from(a.state == ArchiveState::Ok))
+        }),
+        ("archive_locked", "gauge", "1 when a locked object could not be deleted.", |a| {
+            f64::from(u8::from(a.lock.state == LockState::Locked))
+        }),
+        ("archive_segments", "gauge", "Segments in the archive.", |a| a.segments as f64),
+        ("archive_bytes", "gauge", "Bytes in the archive.", |a| a.bytes as f64),
+        ("archive_backlog_segments", "gauge", "Segments due and not stored.", |a| a.backlog_segments as f64),
+        ("archive_backlog_bytes", "gauge", "Bytes due and not stored.", |a| a.backlog_bytes as f64),
+        ("archive_lag_seconds", "gauge", "For how long the oldest has been due.", |a| a.lag_us as f64 / 1e6),
+        ("archive_stored_bytes_total", "counter", "Bytes stored.", |a| a.work.stored_bytes as f64),
+        ("archive_verified_total", "counter", "Uploads read back and compared.", |a| a.work.verified as f64),
+        ("archive_failures_total", "counter", "Attempts that failed.", |a| a.work.failures as f64),
+        ("archive_read_bytes_total", "counter", "Bytes fetched for playback.", |a| a.work.read_bytes as f64),
+    ];
+    let all = super::archive::view(app);
+    for (name, kind, help, value) in families.into_iter().filter(|_| !all.is_empty()) {
+        page.family(name, kind, help);
+        for a in &all {
+            page.sample(name, &format!("{{archive=\"{}\"}}", a.id), value(a));
         }
     }
 }

@@ -1,5 +1,6 @@
 //! The HTTP API and its table of routes.
 
+pub mod archive;
 pub mod cameras;
 pub mod events;
 pub mod footage;
@@ -69,6 +70,7 @@ fn routes(app: Arc<App>) -> Routes {
         .on(Method::POST, "/api/v1/session", Public, session::login)
         .on(Method::DELETE, "/api/v1/session", LoggedIn, session::logout)
         .on(Method::GET, "/api/v1/system", LoggedIn, system::show)
+        .on(Method::GET, "/api/v1/archive", LoggedIn, archive::show)
         .on(Method::POST, "/api/v1/reload", LoggedIn, system::reload)
         .on(Method::GET, "/api/v1/integrity", LoggedIn, integrity::show)
         .on(Method::POST, "/api/v1/integrity/checks", LoggedIn, integrity::check)

@@ -18,7 +18,7 @@ use utoipa::OpenApi;
     paths(
         super::session::show, super::session::login, super::session::logout, super::session::setup,
         super::system::show, super::system::topology, super::system::reload, super::system::healthz,
-        super::metrics::show, super::integrity::show, super::integrity::check, super::events::stream, show,
+        super::archive::show, super::metrics::show, super::integrity::show, super::integrity::check, super::events::stream, show,
         super::cameras::list, super::cameras::one, super::cameras::csv,
         crate::live::socket::upgrade,
         super::footage::timeline, super::footage::gops, super::footage::init, super::footage::gop,

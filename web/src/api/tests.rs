@@ -312,9 +312,9 @@ async fn a_timeline_shows_footage_and_gaps_with_reasons() {
     let cookie = node.set_up().await;
     let at = |s: i64| fengsui_config::clock::UtcMicros(NOW.0 + s * 1_000_000);
     *node.index.spans.lock() = vec![
-        (at(0), at(10), Stretch::Footage { open: false }),
+        (at(0), at(10), Stretch::Footage { open: false, archived: false }),
         (at(10), at(14), Stretch::Gap(OFFLINE)),
-        (at(14), at(20), Stretch::Footage { open: true }),
+        (at(14), at(20), Stretch::Footage { open: true, archived: false }),
     ];
     let path = format!("/api/v1/footage/{CAMERA}/main/timeline?from_us={}&to_us={}", at(0).0, at(60).0);
     let answer = node.get(&path, &cookie).await.json();

@@ -1,5 +1,6 @@
 //! The command line. Exit codes: 0 done, 1 refused or failed, 2 wrong usage, 3 something could not be read.
 
+pub mod archive;
 pub mod cameras;
 pub mod check;
 pub mod city;
@@ -75,6 +76,9 @@ enum Command {
     /// Volumes: which disk is which, and what it is used for.
     #[command(subcommand)]
     Volume(volume::VolumeCommand),
+    /// Archives: places beside the volumes that keep whole segments.
+    #[command(subcommand)]
+    Archive(archive::ArchiveCommand),
     /// The journal: accounts, viewings, and what was done by whom.
     #[command(subcommand)]
     Journal(journal::JournalCommand),
@@ -97,6 +101,7 @@ pub fn main() -> ExitCode {
         Command::Fsck(args) => fsck::run(&cli.config, args),
         Command::Index(command) => index::run(&cli.config, command),
         Command::Volume(command) => volume::run(&cli.config, command),
+        Command::Archive(command) => archive::run(&cli.config, command),
         Command::Journal(command) => journal::run(&cli.config, command),
     }
 }

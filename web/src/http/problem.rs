@@ -68,6 +68,8 @@ pub enum Refusal {
     NotBuilt,
     /// Stored but not shown: nothing here can decode it.
     Unsupported,
+    /// The footage is in an archive that does not answer.
+    ArchiveUnreachable,
     /// Not possible now; later it may be.
     Unavailable,
 }
@@ -94,6 +96,9 @@ impl Refusal {
             Self::Internal => (S::INTERNAL_SERVER_ERROR, "internal", "Internal error"),
             Self::NotBuilt => (S::NOT_IMPLEMENTED, "not_built", "This build lacks the feature"),
             Self::Unsupported => (S::UNPROCESSABLE_ENTITY, "unsupported_media", "The media cannot be shown"),
+            Self::ArchiveUnreachable => {
+                (S::SERVICE_UNAVAILABLE, "archive_unreachable", "The archive does not answer")
+            }
             Self::Unavailable => (S::SERVICE_UNAVAILABLE, "unavailable", "Not available now"),
         }
     }

@@ -141,6 +141,8 @@ export interface TimelineSpan {
   from_us: number;
   to_us: number;
   open?: boolean;
+  /** `archive` when no volume has it any more. */
+  tier?: string;
   reason?: GapReason;
 }
 export interface TimelineAnswer {
