@@ -185,7 +185,8 @@ fn corrupt(scene: &Scene, report: &mut KillReport) -> Outcome<u64> {
 fn journal_lost(scene: &Scene, logins: &[(i64, i64)], report: &mut KillReport) -> Outcome<u64> {
     let fs: Arc<dyn Fs> = Arc::new(RealFs);
     let directory = scene.directory().join("data").join("journal");
-    let sound = Journal::verify_dir(&fs, &directory, &VerifyOptions::default()).doing("verify the journal")?;
+    let sound =
+        Journal::verify_dir(&fs, &directory, &VerifyOptions::default()).doing("verify the journal")?;
     for damage in &sound.damages {
         report.say(format!("journal: {damage:?}"));
     }

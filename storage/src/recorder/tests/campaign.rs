@@ -4,7 +4,6 @@
 //! `FENGSUI_SEEDS` says how many seeds, `FENGSUI_SEED` the first one; a failing seed is printed.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;

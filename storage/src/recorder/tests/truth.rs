@@ -106,9 +106,7 @@ impl World {
             8 => self.restart(Outage::Kill(off)),
             9 => {
                 self.b.fs.heal();
-                // After a refused sync nobody knows what the disk has; the hashes tell, and fsck.
-                let outage = if self.b.sync_refused { Outage::Kill(off) } else { Outage::Power(off) };
-                self.restart(outage);
+                self.restart(Outage::Power(off));
             }
             10 | 11 => self.fault(),
             12 => {
@@ -133,7 +131,6 @@ impl World {
     fn fault(&mut self) {
         let operations = [Operation::Write, Operation::SyncVolume, Operation::Create, Operation::Rename];
         let operation = operations[self.chance(4) as usize];
-        self.b.sync_refused |= operation == Operation::SyncVolume;
         let plan = FaultPlan {
             operation: Some(operation),
             below: Some(Path::new("/").join(VOLUMES[self.chance(2) as usize])),
