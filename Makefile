@@ -1,7 +1,7 @@
 # Each target installs what it needs when it is missing, says what, and is quick the second time.
 .DEFAULT_GOAL := help
 .PHONY: help demo test check figures bench bench-write-path bench-catalogue setup ui clean
-.PHONY: campaign-retention campaign-kill campaign-power-process campaign-kill-sim campaign-power campaign-crash-states campaign-truth campaign-journal campaign-archive
+.PHONY: campaign-retention campaign-kill campaign-power-process campaign-kill-sim campaign-power campaign-crash-states campaign-truth campaign-journal campaign-archive campaign-flips campaign-io-errors
 
 help: ## show this
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-22s %s\n", $$1, $$2 }' Makefile
@@ -53,6 +53,7 @@ campaign-power: ## cut the power of simulated nodes at any call, SEEDS seeds (10
 
 campaign-crash-states: ## look at every state that a power cut can leave in each protocol
 	@tests/scripts/campaign.sh storage crash_states::
+
 bench-catalogue: ## the catalogue at 12.1 million segments (LONG=1: 60.5 million)
 	@tests/scripts/setup.sh build
 	cargo build --locked --release -p fengsui-tests --bin figures
@@ -62,6 +63,7 @@ campaign-truth: ## 100,000 questions after faults against an oracle of the files
 	@tests/scripts/setup.sh test
 	FENGSUI_QUERIES=$(or $(QUERIES),100000) FENGSUI_SEED=$(or $(SEED),1) cargo test --locked -p fengsui-storage --lib \
 		nothing_unplayable_is_shown_and_nothing_playable_is_hidden -- --nocapture
+
 campaign-journal: ## SEEDS=2000 lives of a journal with power cuts; on failure proptest prints the smallest one
 	@tests/scripts/setup.sh build
 	FENGSUI_SEEDS=$(or $(SEEDS),2000) cargo nextest run --locked -p fengsui-storage -E 'test(whole_lives_with_power_cuts)'
@@ -75,6 +77,12 @@ ui: ## build the browser's part
 
 campaign-archive: ## store whole segments in an archive with proof, and seek in them; RUNS= segments
 	@cargo run --locked --quiet -p fengsui-tests --bin figures -- archive --segments $(or $(RUNS),4)
+
+campaign-flips: ## flip bits in every kind of file (RUNS=10000 SEED=1)
+	@FENGSUI_FLIPS=$(or $(RUNS),10000) FENGSUI_SEED=$(SEED) cargo test --locked -p fengsui-storage --lib scrub::flips -- --nocapture | grep -E '^FIGURE|replay|test result'
+
+campaign-io-errors: ## let every call to the file system fail, once in every way
+	@FENGSUI_EVERY=1 cargo test --locked -p fengsui-storage --lib recorder::tests::io_errors -- --nocapture | grep -E '^FIGURE|FaultPlan|test result'
 
 clean: ## remove what was built and recorded here
 	cargo clean

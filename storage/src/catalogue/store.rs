@@ -10,7 +10,7 @@ use fengsui_config::clock::UtcMicros;
 use super::Opening;
 use super::fresh::Fresh;
 use super::index::Index;
-use super::log::{Decoded, MAGIC, RECORD_MAX, decode};
+use super::log::{Decoded, MAGIC, RECORD_MAX, decode, mend};
 use crate::error::StoreError;
 use crate::fs::{Fs, FsFile, OpenOptions};
 
@@ -209,6 +209,7 @@ pub(super) fn load(file: &dyn FsFile, length: u64) -> io::Result<(Index, Opening
     let begins_well = window.rest()?.starts_with(&MAGIC);
     let mut bad = (!begins_well).then_some(0);
     let mut found_behind = false;
+    let mut held = true;
     window.skip(if begins_well { MAGIC.len() } else { 1 });
     loop {
         let rest = window.rest()?;
@@ -218,14 +219,24 @@ pub(super) fn load(file: &dyn FsFile, length: u64) -> io::Result<(Index, Opening
         match decode(rest) {
             Decoded::Record(record, length) => {
                 found_behind |= bad.is_some();
+                held = true;
                 if let Some(record) = record {
                     index.apply(record);
                 }
                 window.skip(length);
             }
             Decoded::Invalid => {
+                // A definition of a stream is what all its records hang on: one bit must not cost them. Tried once a place.
+                let mended = if std::mem::replace(&mut held, false) { mend(rest) } else { None };
                 bad.get_or_insert(window.position());
-                window.skip(1);
+                match mended {
+                    Some((record, length)) => {
+                        found_behind = true;
+                        index.apply(record);
+                        window.skip(length);
+                    }
+                    None => window.skip(1),
+                }
             }
         }
     }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use fengsui_config::limits;
 
-use super::format::{Decoded, FILE_HEAD, FileHead, decode_head, decode_record, peek};
+use super::format::{Decoded, FILE_HEAD, FileHead, decode_head, decode_record, mend_head, peek};
 use super::recover::{files, load, load_head};
 use super::{JournalRecord, checkpoint};
 use crate::error::StoreError;
@@ -102,7 +102,10 @@ impl Walk {
         match decode_head(&self.bytes) {
             Some(head) => Ok(Step::File(head)),
             None => {
-                self.at = self.bytes.len();
+                // The records behind it vouch for themselves.
+                if mend_head(&self.bytes).is_none() {
+                    self.at = self.bytes.len();
+                }
                 Ok(Step::Damage(0, "the head of the file does not hold", false))
             }
         }

@@ -11,6 +11,8 @@
 
 mod bench;
 mod campaign;
+mod clock_steps;
+mod io_errors;
 mod model;
 mod threads;
 mod truth;

@@ -54,8 +54,8 @@ impl NodeKey {
     }
 
     /// Reads the key at `path`, or makes a new one there, readable by the owner alone. The file holds the seed as
-    /// 64 hexadecimal digits. Fails when the file cannot be read or written, holds something else, or others may
-    /// read it.
+    /// 64 hexadecimal digits, and below it the public half, which tells whether a digit has changed. Fails when the file
+    /// cannot be read or written, holds something else, or others may read it.
     pub fn load_or_create(path: &Path) -> Result<Self, StoreError> {
         refuse_open_to_others(path)?;
         Self::load_or_create_in(&RealFs, path)
@@ -84,11 +84,21 @@ impl NodeKey {
     }
 
     fn parse(path: &Path, bytes: &[u8]) -> Result<Self, StoreError> {
+        let text = String::from_utf8_lossy(bytes);
+        let (seed_text, public) = text.trim().split_once('\n').unwrap_or((text.trim(), ""));
         let mut seed = [0; 32];
-        hex::decode_to_slice(bytes.trim_ascii(), &mut seed).map_err(|e| {
+        hex::decode_to_slice(seed_text, &mut seed).map_err(|e| {
             StoreError::Invalid(format!("{}: not a node key (64 hexadecimal digits): {e}", path.display()))
         })?;
-        Ok(Self::from_seed(seed))
+        let key = Self::from_seed(seed);
+        // Files of earlier versions have one line. With two, a changed digit is noticed before it signs anything.
+        if !public.is_empty() && !public.eq_ignore_ascii_case(&key.id().to_string()) {
+            let path = path.display();
+            return Err(StoreError::Invalid(format!(
+                "{path}: the node key is damaged: its two lines do not belong together; put the copy of a backup in its place"
+            )));
+        }
+        Ok(key)
     }
 
     fn create(fs: &dyn Fs, path: &Path) -> Result<Self, StoreError> {
@@ -100,13 +110,15 @@ impl NodeKey {
         let aside = path.with_extension("new");
         let _ = fs.remove(&aside);
         let file = fs.open(&aside, OpenOptions::NEW_PRIVATE).map_err(at)?;
-        file.write_at(0, format!("{}\n", hex::encode(seed)).as_bytes()).map_err(at)?;
+        let key = Self::from_seed(seed);
+        let text = format!("{}\n{}\n", hex::encode(seed), key.id());
+        file.write_at(0, text.as_bytes()).map_err(at)?;
         file.sync_all().map_err(at)?;
         fs.rename(&aside, path).map_err(at)?;
         if let Some(dir) = path.parent().filter(|d| !d.as_os_str().is_empty()) {
             fs.sync_dir(dir).map_err(at)?;
         }
-        Ok(Self::from_seed(seed))
+        Ok(key)
     }
 
     /// The public half.
