@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use fengsui_config::VolumeConfig;
 use fengsui_config::clock::{ManualClock, MonoMicros, UtcMicros};
 use fengsui_config::ids::{StreamKey, StreamKind};
 
@@ -239,8 +240,8 @@ fn catalogue_begin_append_and_rewrite() {
 }
 
 fn probe(fs: &SimFs) -> VolumeState {
-    let (id, node) = ("v1".parse().unwrap(), "centre".parse().unwrap());
-    let mut volume = Volume::new(id, "/v1".into(), 1 << 20, node, "/data".into(), T);
+    let config = VolumeConfig::direct("v1".parse().unwrap(), "/v1".into(), 1 << 20);
+    let mut volume = Volume::new(&config, false, "centre".parse().unwrap(), "/data".into(), T);
     volume.probe(fs, T, MonoMicros(0));
     volume.status().state
 }
