@@ -298,6 +298,9 @@ impl SimFs {
         if let Some(dir) = path.parent() {
             world.add_durable_dirs(dir);
         }
+        // What was pending for this name is over.
+        let World { durable_files, pending, .. } = &mut *world;
+        settle(durable_files, pending, |p| p == path);
         world.files.insert(path.to_path_buf(), node.clone());
         world.durable_files.insert(path.to_path_buf(), node);
     }
