@@ -1,6 +1,6 @@
 # Each target installs what it needs when it is missing, says what, and is quick the second time.
 .DEFAULT_GOAL := help
-.PHONY: help demo test check figures bench bench-write-path setup ui clean
+.PHONY: campaign-flips campaign-io-errors help demo test check figures bench bench-write-path setup ui clean
 
 help: ## show this
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' Makefile
@@ -34,6 +34,14 @@ setup: ## install what building and testing need
 ui: ## build the browser's part
 	@tests/scripts/setup.sh build
 	@tests/scripts/ui.sh
+
+RUNS ?= 10000
+SEED ?= 1
+campaign-flips: ## flip bits in every kind of file (RUNS=10000 SEED=1)
+	@FENGSUI_FLIPS=$(RUNS) FENGSUI_SEED=$(SEED) cargo test --locked -p fengsui-storage --lib scrub::flips -- --nocapture | grep -E '^FIGURE|replay|test result'
+
+campaign-io-errors: ## let every call to the file system fail, once in every way
+	@FENGSUI_EVERY=1 cargo test --locked -p fengsui-storage --lib recorder::tests::io_errors -- --nocapture | grep -E '^FIGURE|FaultPlan|test result'
 
 clean: ## remove what was built and recorded here
 	cargo clean

@@ -207,6 +207,25 @@ pub(super) fn decode(bytes: &[u8]) -> Decoded {
     Decoded::Record(parse(kind, &mut Fields(payload)), HEAD + length)
 }
 
+/// The record at the beginning of `bytes` as it was before one bit of it flipped, and its length. Only where a record
+/// that holds follows: at the end of a log, what does not hold is the trace of a crash.
+pub(super) fn mend(bytes: &[u8]) -> Option<(Record, usize)> {
+    let mut copy = bytes.get(..bytes.len().min(2 * (HEAD + PAYLOAD_MAX)))?.to_vec();
+    for at in 0..copy.len().min(HEAD + PAYLOAD_MAX) {
+        for bit in 0..8u8 {
+            *copy.get_mut(at)? ^= 1 << bit;
+            if let Decoded::Record(Some(record), length) = decode(&copy)
+                && at < length
+                && matches!(decode(bytes.get(length..)?), Decoded::Record(..))
+            {
+                return Some((record, length));
+            }
+            *copy.get_mut(at)? ^= 1 << bit;
+        }
+    }
+    None
+}
+
 /// Payload fields in order.
 struct Fields<'a>(&'a [u8]);
 

@@ -9,7 +9,7 @@ use fengsui_config::limits;
 
 use super::Opening;
 use super::index::Index;
-use super::log::{Decoded, MAGIC, decode};
+use super::log::{Decoded, MAGIC, decode, mend};
 use crate::error::StoreError;
 use crate::fs::{Fs, FsFile, OpenOptions};
 
@@ -125,6 +125,7 @@ pub(super) fn load(bytes: &[u8]) -> (Index, Opening) {
         return (index, opening);
     };
     let mut rest = body;
+    let mut mended = None;
     while !rest.is_empty() {
         match decode(rest) {
             Decoded::Record(record, length) => {
@@ -133,8 +134,18 @@ pub(super) fn load(bytes: &[u8]) -> (Index, Opening) {
                 }
                 rest = rest.get(length..).unwrap_or_default();
             }
-            Decoded::Invalid => break,
+            // A definition of a stream is what all its records hang on: one bit must not cost them.
+            Decoded::Invalid => {
+                let Some((record, length)) = mend(rest) else { break };
+                mended.get_or_insert((bytes.len() - rest.len()) as u64);
+                index.apply(record);
+                rest = rest.get(length..).unwrap_or_default();
+            }
         }
+    }
+    if let Some(at) = mended {
+        salvage(rest, &mut index);
+        return (index, Opening::Damaged { at });
     }
     if rest.is_empty() {
         return (index, Opening::Clean);

@@ -55,6 +55,22 @@ pub(super) fn decode_head(bytes: &[u8]) -> Option<FileHead> {
     Some(FileHead { first: u64::from_le_bytes(*first), previous: previous.try_into().ok()? })
 }
 
+/// The head as it was before one bit of it flipped; `None` when it holds, or was changed otherwise.
+pub(super) fn mend_head(bytes: &[u8]) -> Option<FileHead> {
+    let mut head = bytes.get(..FILE_HEAD)?.to_vec();
+    if decode_head(&head).is_some() {
+        return None;
+    }
+    for bit in 0..FILE_HEAD * 8 {
+        *head.get_mut(bit / 8)? ^= 1 << (bit % 8);
+        if let Some(mended) = decode_head(&head) {
+            return Some(mended);
+        }
+        *head.get_mut(bit / 8)? ^= 1 << (bit % 8);
+    }
+    None
+}
+
 /// Appends a record to `out`; returns its hash. Node and kind have at most 255 bytes.
 pub(super) fn encode_record(record: &JournalRecord, body: &[u8], out: &mut Vec<u8>) -> ChainHash {
     let mut payload = Vec::with_capacity(FIXED + record.node.len() + record.kind.len() + body.len());

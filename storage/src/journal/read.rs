@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use super::JournalRecord;
-use super::format::{ChainHash, Decoded, FILE_HEAD, decode_head, decode_record};
+use super::format::{ChainHash, Decoded, FILE_HEAD, decode_head, decode_record, mend_head};
 use super::recover::{files, load, load_head};
 use crate::error::StoreError;
 use crate::fs::Fs;
@@ -123,7 +123,10 @@ impl Walk {
         match decode_head(&self.bytes) {
             Some(head) => Ok(Step::File(head)),
             None => {
-                self.at = self.bytes.len();
+                // The records behind it vouch for themselves.
+                if mend_head(&self.bytes).is_none() {
+                    self.at = self.bytes.len();
+                }
                 Ok(self.damage(0, "the head of the file does not hold"))
             }
         }

@@ -7,7 +7,7 @@ use fengsui_config::clock::UtcMicros;
 use fengsui_config::limits;
 
 use super::JournalOpening;
-use super::format::{ChainHash, Decoded, FILE_HEAD, FileHead, decode_head, decode_record};
+use super::format::{ChainHash, Decoded, FILE_HEAD, FileHead, decode_head, decode_record, mend_head};
 use super::writer::Tail;
 use crate::error::StoreError;
 use crate::fs::{Fs, OpenOptions};
@@ -57,7 +57,7 @@ pub(super) fn load_head(fs: &dyn Fs, path: &Path) -> Result<Option<FileHead>, St
     let file = fs.open(path, OpenOptions::READ).map_err(StoreError::io("open journal file", path))?;
     let mut bytes = [0; FILE_HEAD];
     match file.read_exact_at(0, &mut bytes) {
-        Ok(()) => Ok(decode_head(&bytes)),
+        Ok(()) => Ok(decode_head(&bytes).or_else(|| mend_head(&bytes))),
         Err(e) if e.kind() == io::ErrorKind::UnexpectedEof => Ok(None),
         Err(e) => Err(StoreError::io("read journal file", path)(e)),
     }
@@ -86,8 +86,7 @@ pub(super) fn scan(bytes: &[u8], head: &FileHead) -> Scan {
     let mut rest = bytes.get(FILE_HEAD..).unwrap_or_default();
     while let Decoded::Record(record, length) = decode_record(rest) {
         if record.seq != out.last_seq + 1 || record.previous != out.last_hash {
-            out.more_behind = true;
-            return out;
+            break;
         }
         out.last_seq = record.seq;
         out.last_hash = record.hash;
@@ -95,8 +94,21 @@ pub(super) fn scan(bytes: &[u8], head: &FileHead) -> Scan {
         out.valid += length as u64;
         rest = rest.get(length..).unwrap_or_default();
     }
-    out.more_behind = (1..rest.len())
-        .any(|at| rest.get(at..).is_some_and(|bytes| matches!(decode_record(bytes), Decoded::Record(..))));
+    // Records behind a place that does not hold are as good as those before it: what comes next continues them, or it
+    // would take their numbers.
+    while !rest.is_empty() {
+        let step = match decode_record(rest) {
+            Decoded::Record(record, length) => {
+                out.more_behind = true;
+                if record.seq > out.last_seq {
+                    (out.last_seq, out.last_hash, out.epoch) = (record.seq, record.hash, record.epoch);
+                }
+                length
+            }
+            Decoded::Short | Decoded::Invalid => 1,
+        };
+        rest = rest.get(step..).unwrap_or_default();
+    }
     out
 }
 
@@ -116,7 +128,8 @@ pub(super) fn open(fs: &dyn Fs, dir: &Path, now: UtcMicros) -> Result<Found, Sto
     let mut headless = 0;
     for (_, path) in files.iter().rev() {
         let bytes = load(fs, path)?;
-        let Some(head) = decode_head(&bytes) else {
+        let mended = mend_head(&bytes);
+        let Some(head) = decode_head(&bytes).or(mended) else {
             // A crash while the file was being made; there is no record in it.
             headless += bytes.len() as u64;
             quarantine(fs, dir, path, &bytes, now)?;
@@ -129,7 +142,11 @@ pub(super) fn open(fs: &dyn Fs, dir: &Path, now: UtcMicros) -> Result<Found, Sto
         if scan.valid == FILE_HEAD as u64 {
             found.epoch = found.epoch.max(epoch_before(fs, &files, path)?);
         }
-        found.opening = settle(fs, dir, path, &bytes, &scan, headless, now)?;
+        found.opening = if mended.is_some() {
+            JournalOpening::Damaged { file: path.clone(), at: 0 }
+        } else {
+            settle(fs, dir, path, &bytes, &scan, headless, now)?
+        };
         if !matches!(found.opening, JournalOpening::Damaged { .. }) && headless == 0 {
             let file =
                 fs.open(path, OpenOptions::WRITE).map_err(StoreError::io("open journal file", path))?;

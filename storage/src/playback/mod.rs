@@ -261,7 +261,7 @@ impl Footage {
     /// Readers of all segments that overlap a range; those that cannot be read are left out and logged.
     fn readers(&self, key: StreamKey, from: UtcMicros, to: UtcMicros) -> Vec<(SegmentRow, SharedReader)> {
         let mut out = Vec::new();
-        for row in self.index.segments(key, from, to) {
+        for row in recording_order(self.index.segments(key, from, to)) {
             // An open segment without a group has nothing to show.
             if !row.closed && row.bytes == 0 {
                 continue;
@@ -431,6 +431,27 @@ impl Footage {
         let jpeg = crate::picture::jpeg(&video, &unit.data, limits::STILL_SIDE_MAX)?;
         Ok((unit.utc, jpeg))
     }
+}
+
+/// Brings segments that overlap in time, because the clock was set back between them, into the order of recording: so
+/// whoever plays across sees one seam, not one at every segment. `rows` stand in order of start.
+fn recording_order(mut rows: Vec<SegmentRow>) -> Vec<SegmentRow> {
+    let mut at = 0;
+    while at < rows.len() {
+        let mut end = at + 1;
+        let mut reached = rows.get(at).map_or(UtcMicros(0), SegmentRow::end);
+        // Files end on the same wall-clock moments each time: those that touch belong together too.
+        let seam = crate::catalogue::seam_us();
+        while let Some(row) = rows.get(end).filter(|r| r.start().0 <= reached.0.saturating_add(seam)) {
+            reached = reached.max(row.end());
+            end += 1;
+        }
+        if let Some(overlapping) = rows.get_mut(at..end) {
+            overlapping.sort_by_key(|r| r.number);
+        }
+        at = end;
+    }
+    rows
 }
 
 /// Whether a fragment is part of what is lost of its segment.

@@ -9,6 +9,8 @@
 )]
 
 mod bench;
+mod clock_steps;
+mod io_errors;
 mod model;
 mod threads;
 mod volumes;

@@ -10,6 +10,8 @@
 //! - A file is replaced only by one that holds to its last byte and is the same segment by its signed hash.
 
 mod core;
+#[cfg(test)]
+mod flips;
 mod repair;
 mod state;
 #[cfg(test)]

@@ -51,7 +51,7 @@ impl NodeKey {
     }
 
     /// Reads the key at `path`, or makes a new one there, readable by the owner alone. The file holds the seed as
-    /// 64 hexadecimal digits. Fails when the file cannot be read or written, holds something else, or others may
+    /// 64 hexadecimal digits, and below it the public half, which tells whether a digit has changed. Fails when the file cannot be read or written, holds something else, or others may
     /// read it.
     pub fn load_or_create(path: &Path) -> Result<Self, StoreError> {
         match std::fs::read_to_string(path) {
@@ -72,11 +72,20 @@ impl NodeKey {
                 mode & 0o777
             )));
         }
+        let (seed_text, public) = text.trim().split_once('\n').unwrap_or((text.trim(), ""));
         let mut seed = [0; 32];
-        hex::decode_to_slice(text.trim(), &mut seed).map_err(|e| {
+        hex::decode_to_slice(seed_text, &mut seed).map_err(|e| {
             StoreError::Invalid(format!("{}: not a node key (64 hexadecimal digits): {e}", path.display()))
         })?;
-        Ok(Self::from_seed(seed))
+        let key = Self::from_seed(seed);
+        // Files of earlier versions have one line. With two, a changed digit is noticed before it signs anything.
+        if !public.is_empty() && !public.eq_ignore_ascii_case(&key.id().to_string()) {
+            let path = path.display();
+            return Err(StoreError::Invalid(format!(
+                "{path}: the node key is damaged: its two lines do not belong together; put the copy of a backup in its place"
+            )));
+        }
+        Ok(key)
     }
 
     fn create(path: &Path) -> Result<Self, StoreError> {
@@ -89,13 +98,14 @@ impl NodeKey {
         let _ = std::fs::remove_file(&aside);
         let mut file =
             std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&aside).map_err(at)?;
-        file.write_all(format!("{}\n", hex::encode(seed)).as_bytes()).map_err(at)?;
+        let key = Self::from_seed(seed);
+        file.write_all(format!("{}\n{}\n", hex::encode(seed), key.id()).as_bytes()).map_err(at)?;
         file.sync_all().map_err(at)?;
         std::fs::rename(&aside, path).map_err(at)?;
         if let Some(dir) = path.parent().filter(|d| !d.as_os_str().is_empty()) {
             std::fs::File::open(dir).and_then(|d| d.sync_all()).map_err(at)?;
         }
-        Ok(Self::from_seed(seed))
+        Ok(key)
     }
 
     /// The public half.

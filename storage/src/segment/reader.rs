@@ -287,7 +287,12 @@ fn refuse(path: &Path, stop: Stop) -> StoreError {
 }
 
 /// Takes in every group before `limit` that holds by its record, past those that do not. False when there are such.
-fn salvage(scan: &mut Scan, w: &mut Window<'_>, path: &Path, limit: u64) -> Result<bool, StoreError> {
+pub(super) fn salvage(
+    scan: &mut Scan,
+    w: &mut Window<'_>,
+    path: &Path,
+    limit: u64,
+) -> Result<bool, StoreError> {
     let mut whole = true;
     while scan.next < limit {
         match scan.step(w, limit) {

@@ -6,6 +6,7 @@ use fengsui_config::clock::UtcMicros;
 
 use super::group::Builder;
 use super::preamble::{self, Trust};
+use super::reader::salvage;
 use super::scan::{self, Scan, Stop, Window};
 use super::writer::{Seal, rename_closed, row, seal};
 use super::{EndReason, Hash, NodeKey, SegmentFlags, SegmentHead, SegmentName, SegmentRow};
@@ -205,7 +206,11 @@ pub fn finish_torn(
     signer: &NodeKey,
 ) -> Result<Finished, StoreError> {
     let file = fs.open(path, OpenOptions::WRITE).map_err(StoreError::io("open segment", path))?;
-    let Look { recovery, scan, len } = look(&*file, path)?;
+    let Look { recovery, mut scan, len } = look(&*file, path)?;
+    if let (Outcome::Damaged { .. }, Some(scan)) = (recovery.outcome, &mut scan) {
+        // What holds behind the damage is footage too: the name tells how far the file reaches.
+        salvage(scan, &mut Window::new(&*file, path), path, len)?;
+    }
     let whole = |quarantined| Finished {
         recovery: recovery.clone(),
         row: None,

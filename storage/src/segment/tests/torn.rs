@@ -162,7 +162,8 @@ fn a_flipped_bit_anywhere_in_a_closed_file_is_found() {
     let (fs, root) = kit::volume();
     let made = kit::closed(&fs, &root, &kit::info(true), &kit::stream(60, 25, 90, true));
     let bytes = fs.get(&made.path).unwrap();
-    for at in (0..bytes.len()).step_by(7) {
+    // Of the preamble fewer: which of its bits flipped is found by trying them all.
+    for at in (0..4096).step_by(173).chain((4096..bytes.len()).step_by(7)) {
         let mut bad = bytes.clone();
         bad[at] ^= 1 << (at % 8);
         fs.put(&made.path, bad);
