@@ -1,6 +1,6 @@
 # Each target installs what it needs when it is missing, says what, and is quick the second time.
 .DEFAULT_GOAL := help
-.PHONY: help demo test check figures bench bench-write-path setup ui clean
+.PHONY: help demo test check figures bench bench-write-path campaign-journal setup ui clean
 
 help: ## show this
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' Makefile
@@ -27,6 +27,10 @@ bench: ## measure the figures in full: recording cost beside ffmpeg and the bare
 bench-write-path: ## cost of the write path at FILES files (1400) of MIB MiB (8) each
 	cargo build --locked --release -p fengsui-tests --bin figures
 	target/release/figures write-path --files $(or $(FILES),1400) --mib $(or $(MIB),8) $(if $(OUT),--out $(OUT))
+
+campaign-journal: ## SEEDS=2000 lives of a journal with power cuts; on failure proptest prints the smallest one
+	@tests/scripts/setup.sh build
+	FENGSUI_SEEDS=$(or $(SEEDS),2000) cargo nextest run --locked -p fengsui-storage -E 'test(whole_lives_with_power_cuts)'
 
 setup: ## install what building and testing need
 	@tests/scripts/setup.sh test

@@ -17,6 +17,8 @@ pub struct Config {
     pub web: WebConfig,
     /// Where footage goes.
     pub storage: StorageConfig,
+    /// How long the journal is kept.
+    pub journal: JournalConfig,
     /// The tree of places and cameras.
     pub topology: Topology,
     /// Folder of the configuration file; relative paths started here.
@@ -47,6 +49,13 @@ pub struct WebConfig {
     pub key: Option<PathBuf>,
     /// Names and addresses by which browsers reach the node (self-signed certificate, Origin check).
     pub public_names: Vec<String>,
+}
+
+/// The journal.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct JournalConfig {
+    /// Days after which records that no state is made of may be dropped, 1095 at least; absent: never.
+    pub keep_days: Option<u64>,
 }
 
 /// Where footage goes.

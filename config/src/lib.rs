@@ -7,6 +7,7 @@ pub mod env;
 pub mod finding;
 pub mod ids;
 pub mod limits;
+pub mod listing;
 mod load;
 pub mod sealed;
 pub mod secret;
@@ -14,7 +15,7 @@ pub mod table;
 pub mod topology;
 pub mod write;
 
-pub use checked::{Config, NodeConfig, StorageConfig, VolumeConfig, VolumeKind, WebConfig};
+pub use checked::{Config, JournalConfig, NodeConfig, StorageConfig, VolumeConfig, VolumeKind, WebConfig};
 pub use finding::{Finding, Refusal, Refusals, Warning};
 pub use load::secret_key_path;
 pub use secret::{Credentials, Secret};

@@ -142,7 +142,29 @@ pub const JOURNAL_QUEUE_MAX: usize = 1024;
 /// Records that one journal sync may cover.
 pub const JOURNAL_GROUP_MAX: usize = 256;
 /// A journal file that is longer is followed by a new one.
-pub const JOURNAL_FILE_BYTES_MAX: u64 = 64 << 20;
+pub const JOURNAL_FILE_BYTES_MAX: u64 = 16 << 20;
+/// A journal file that has taken records for this long is followed by a new one: files are dropped whole.
+pub const JOURNAL_FILE_AGE_MAX: Duration = Duration::from_secs(30 * 86_400);
+/// How far the signed head of the journal may be behind: the end of the journal that can be cut unseen.
+pub const JOURNAL_HEAD_INTERVAL: Duration = Duration::from_secs(1);
+/// How often a copy of the head goes to each volume.
+pub const JOURNAL_WITNESS_INTERVAL: Duration = Duration::from_secs(60);
+/// Shortest term of journal records in days: three years.
+pub const JOURNAL_KEEP_DAYS_MIN: u64 = 1095;
+/// Longest term of journal records in days.
+pub const JOURNAL_KEEP_DAYS_MAX: u64 = 36_500;
+/// Records after which a start keeps a snapshot of a state.
+pub const JOURNAL_SNAPSHOT_EVERY: u64 = 10_000;
+/// Bytes of one snapshot.
+pub const JOURNAL_SNAPSHOT_BYTES_MAX: u64 = 256 << 20;
+/// Bytes of the records that a checkpoint carries over.
+pub const JOURNAL_CHECKPOINT_BYTES_MAX: u64 = 256 << 20;
+/// Files that one page of the journal looks through.
+pub const JOURNAL_PAGE_FILES_MAX: usize = 4;
+/// Records of one page of the journal.
+pub const JOURNAL_PAGE_MAX: usize = 1000;
+/// By how much the epoch of a restored journal grows, so that it never meets one that the lost node still wrote.
+pub const JOURNAL_RESTORE_EPOCH_STEP: u64 = 1000;
 /// How often a volume that failed, filled up or is missing is tried again, and a good one measured.
 pub const VOLUME_PROBE_INTERVAL: Duration = Duration::from_secs(2);
 /// Files that a volume must still be able to create to be of use.

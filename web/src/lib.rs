@@ -5,6 +5,7 @@
 pub mod api;
 pub mod app;
 pub mod auth;
+pub mod backup;
 pub mod cli;
 pub mod http;
 pub mod integrity;
@@ -19,4 +20,5 @@ pub mod recordings;
 pub mod reload;
 #[cfg(test)]
 mod testing;
+pub mod trail;
 pub mod ui;

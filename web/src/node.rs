@@ -22,12 +22,12 @@ use fengsui_storage::frame::GapReason;
 use fengsui_storage::fs::{Fs, RealFs};
 use fengsui_storage::gaps::Interval;
 use fengsui_storage::hub::Hub;
-use fengsui_storage::journal::Journal;
+use fengsui_storage::journal::{Journal, JournalPage};
 use fengsui_storage::playback::{Footage, SegmentIndex};
 use fengsui_storage::recorder::{Recorder, RecorderOptions, VolumeLoad};
 use fengsui_storage::scrub::{ScrubOptions, Scrubber};
 use fengsui_storage::segment::{NodeKey, SegmentRow};
-use fengsui_storage::volume::{VolumeMode, VolumeState as StoredState, VolumeStatus};
+use fengsui_storage::volume::{IDENTITY_FILE, VolumeMode, VolumeState as StoredState, VolumeStatus};
 use futures::future::BoxFuture;
 use parking_lot::Mutex;
 use serde_json::{Value, json};
@@ -40,7 +40,7 @@ use crate::app::{App, AppParts, NodeFacts};
 use crate::auth::Auth;
 use crate::auth::accounts::Accounts;
 use crate::auth::random::NoRandom;
-use crate::auth::register::{Register, RegisterError, kinds};
+use crate::auth::register::{Register, RegisterError, Wanted, kinds};
 use crate::http::accept::{self, Door};
 use crate::http::tls::{self, Identity, TlsError};
 use crate::integrity::{Beside, Integrity, JournalReporter};
@@ -53,7 +53,10 @@ use crate::recordings::{
     own_file_system,
 };
 use crate::reload::Reloader;
+use crate::trail;
 
+/// How often old journal files are looked for.
+const DAY: Duration = Duration::from_secs(86_400);
 /// Time that answers under way have to end.
 const WEB_STOP_MAX: Duration = Duration::from_secs(5);
 /// Time that camera sessions have to end.
@@ -135,7 +138,7 @@ impl Node {
         let lock = DataLock::take(&data)?;
         let doors = listen(&config.web, &data).await?;
         let node_key = Arc::new(NodeKey::load_or_create(&paths::node_key(&data))?);
-        let journal = Journal::open(fs.clone(), &paths::journal(&data), clock.clone(), &config.node.id)?;
+        let journal = trail::open(&config, &fs, &clock, &node_key)?;
         let accounts = journal.state::<Accounts>()?;
         let catalogue = Catalogue::open(fs.clone(), &paths::catalogue(&data), clock.clone())?;
         let hub = Hub::new(clock.clone(), config.storage.ring_budget_bytes);
@@ -185,11 +188,10 @@ impl Node {
             topology: Arc::new(config.topology.clone()),
             stop: CancellationToken::new(),
         });
-        if let Err(error) = register.append(kinds::NODE_STARTED, json!({"version": app.node.version})).await {
-            tracing::error!(%error, "cannot write the start to the journal");
-        }
+        trail::started(&app, path.clone(), data.clone()).await;
         *app.integrity.write() = Some(Arc::new(Integrity { scrubber, catalogue: catalogue.clone() }));
         cameras.apply(&config.topology);
+        look_after(&app, &journal, &config);
         let reloader = Arc::new(Reloader::new(path, config, app.clone(), cameras.clone()));
         *app.reload.write() = Some(reloader.clone());
         let urls = serve(&app, doors);
@@ -259,6 +261,68 @@ impl Node {
     }
 }
 
+/// Starts what the journal needs beside its own threads.
+fn look_after(app: &Arc<App>, journal: &Arc<Journal>, config: &Config) {
+    let copies =
+        config.storage.volumes.iter().map(|v| (v.id.to_string(), v.path.join(paths::WITNESS_FILE))).collect();
+    app.tasks.spawn(keep_journal(app.clone(), journal.clone(), config.journal.keep_days));
+    app.tasks.spawn(copy_head(app.clone(), journal.clone(), copies));
+    app.tasks.spawn(trail::watch_volumes(app.clone()));
+}
+
+/// Drops what is old enough, at the start and once a day.
+async fn keep_journal(app: Arc<App>, journal: Arc<Journal>, keep_days: Option<u64>) {
+    let Some(keep_days) = keep_days else { return };
+    loop {
+        let kept = journal.clone();
+        match tokio::task::spawn_blocking(move || kept.drop_old(keep_days)).await {
+            Ok(Ok(Some(dropped))) => {
+                tracing::info!(
+                    files = dropped.files,
+                    through_seq = dropped.through_seq,
+                    "dropped old journal files"
+                );
+            }
+            Ok(Ok(None)) => {}
+            Ok(Err(error)) => tracing::error!(%error, "cannot drop old journal files"),
+            Err(error) => tracing::error!(%error, "dropping old journal files ended early"),
+        }
+        tokio::select! {
+            () = app.stop.cancelled() => return,
+            () = tokio::time::sleep(DAY) => {}
+        }
+    }
+}
+
+/// Puts copies of the journal's head on the volumes. Each has a thread of its own: one that hangs holds up no other, and
+/// gets no second. What is not a volume (any more) is not written to.
+async fn copy_head(app: Arc<App>, journal: Arc<Journal>, volumes: Vec<(String, PathBuf)>) {
+    let mut under_way: Vec<(String, PathBuf, Option<tokio::task::JoinHandle<()>>)> =
+        volumes.into_iter().map(|(id, path)| (id, path, None)).collect();
+    loop {
+        let now = app.recordings.volumes();
+        for (id, path, task) in &mut under_way {
+            let away = now.iter().all(|v| v.id != *id || v.state == VolumeState::Missing);
+            if away || task.as_ref().is_some_and(|t| !t.is_finished()) {
+                continue;
+            }
+            let (journal, path) = (journal.clone(), path.clone());
+            *task = Some(tokio::task::spawn_blocking(move || {
+                if !path.with_file_name(IDENTITY_FILE).is_file() {
+                    return;
+                }
+                if let Err(error) = journal.put_head(&path) {
+                    tracing::error!(%error, "cannot copy the head of the journal to a volume");
+                }
+            }));
+        }
+        tokio::select! {
+            () = app.stop.cancelled() => return,
+            () = tokio::time::sleep(limits::JOURNAL_WITNESS_INTERVAL) => {}
+        }
+    }
+}
+
 /// Binds every address before anything else starts: a port in use is the commonest mistake.
 async fn listen(web: &WebConfig, data: &Path) -> Result<Vec<Door>, StartError> {
     let mut doors = Vec::new();
@@ -307,6 +371,20 @@ struct JournalRegister(Arc<Journal>);
 impl Register for JournalRegister {
     fn append(&self, kind: &'static str, body: Value) -> BoxFuture<'_, Result<u64, RegisterError>> {
         Box::pin(async move { self.0.append(kind, body).await.map_err(|e| RegisterError(e.to_string())) })
+    }
+
+    fn page(
+        &self,
+        before: u64,
+        limit: usize,
+        wanted: Wanted,
+    ) -> BoxFuture<'_, Result<JournalPage, RegisterError>> {
+        let journal = self.0.clone();
+        Box::pin(async move {
+            let read = tokio::task::spawn_blocking(move || journal.page(before, limit, &*wanted)).await;
+            let page = read.map_err(|e| RegisterError(e.to_string()))?;
+            page.map_err(|e| RegisterError(e.to_string()))
+        })
     }
 }
 

@@ -20,6 +20,9 @@ pub fn integrity(data: &Path) -> PathBuf {
     data.join("integrity")
 }
 
+/// Name of the copy of the journal's head in a volume's root.
+pub const WITNESS_FILE: &str = "fengsui-journal.head";
+
 /// The node's own key.
 #[must_use]
 pub fn node_key(data: &Path) -> PathBuf {

@@ -16,6 +16,7 @@ use tokio::sync::Mutex;
 use crate::app::{App, ConfigNote, Reload, Reloaded};
 use crate::auth::register::kinds;
 use crate::node::Cameras;
+use crate::trail::{ConfigMemory, ConfigState};
 
 /// How often the files are looked at.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
@@ -29,6 +30,8 @@ pub struct Reloader {
     cameras: Arc<Cameras>,
     /// What is in use; held while a new one is taken into use.
     current: Mutex<Config>,
+    /// The same by its values, for the journal; absent until the first reload after a start that could not tell.
+    in_use: parking_lot::Mutex<Option<ConfigState>>,
 }
 
 /// Changes between two sets of cameras.
@@ -70,7 +73,14 @@ fn restart_notes(before: &Config, after: &Config) -> Vec<String> {
 impl Reloader {
     /// Reloads `path`; `current` is in use now.
     pub(crate) fn new(path: PathBuf, current: Config, app: Arc<App>, cameras: Arc<Cameras>) -> Self {
-        Self { path, app, cameras, current: Mutex::new(current) }
+        let in_use = parking_lot::Mutex::new(ConfigMemory::new(&current.node.data).load());
+        Self { path, app, cameras, current: Mutex::new(current), in_use }
+    }
+
+    /// The configuration by its values, as the files say now.
+    async fn state(&self) -> ConfigState {
+        let path = self.path.clone();
+        tokio::task::spawn_blocking(move || ConfigState::read(&path)).await.unwrap_or_default()
     }
 
     async fn run(&self, by: String) -> Result<Reloaded, Vec<String>> {
@@ -89,6 +99,8 @@ impl Reloader {
         };
         let found = changes(&current.topology, &config.topology);
         let places = current.topology != config.topology;
+        let now = self.state().await;
+        let before = self.in_use.lock().replace(now.clone());
         let mut notes = restart_notes(&current, &config);
         for note in &notes {
             tracing::warn!("{note}");
@@ -98,12 +110,16 @@ impl Reloader {
         }
         notes.extend(warnings.iter().map(ToString::to_string));
         *self.app.config_note.write() = None;
-        if places {
+        if places || before.as_ref() != Some(&now) {
             let row =
                 json!({"by": by, "added": found.added, "changed": found.changed, "removed": found.removed});
+            let row = now.describe(before.as_ref(), row);
             if let Err(error) = self.app.auth.register.append(kinds::CONFIG_RELOADED, row).await {
                 tracing::error!(%error, "cannot write the reload to the journal");
             }
+            ConfigMemory::new(&current.node.data).store(&now);
+        }
+        if places {
             self.cameras.apply(&config.topology);
             self.app.set_topology(Arc::new(config.topology.clone()));
         }
@@ -121,7 +137,7 @@ impl Reloader {
         tracing::error!(refusals = lines.len(), "the new configuration is refused; the old one stays in use");
         let note = ConfigNote { at: self.app.clock.utc(), refusals: lines.to_vec() };
         *self.app.config_note.write() = Some(note);
-        let row = json!({"by": by, "refusals": lines.len()});
+        let row = json!({"by": by, "refusals": lines.len(), "files": self.state().await.files()});
         if let Err(error) = self.app.auth.register.append(kinds::CONFIG_REFUSED, row).await {
             tracing::error!(%error, "cannot write the refusal to the journal");
         }

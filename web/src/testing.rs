@@ -20,6 +20,7 @@ use fengsui_storage::frame::{
 };
 use fengsui_storage::fs::{Fs, RealFs};
 use fengsui_storage::hub::Hub;
+use fengsui_storage::journal::{JournalPage, JournalRecord};
 use fengsui_storage::playback::{Footage, SegmentIndex};
 use fengsui_storage::segment::SegmentRow;
 use futures::future::BoxFuture;
@@ -34,7 +35,7 @@ use crate::api;
 use crate::app::{App, AppParts, NodeFacts};
 use crate::auth::Auth;
 use crate::auth::accounts::Accounts;
-use crate::auth::register::{Register, RegisterError};
+use crate::auth::register::{Register, RegisterError, Wanted};
 use crate::http::accept::Peer;
 use crate::http::policy::Entry;
 use crate::media::{FootageIndex, Media, Span, Stretch};
@@ -71,6 +72,29 @@ impl Register for MemoryRegister {
             rows.push((kind.to_owned(), body));
             Ok(rows.len() as u64)
         })
+    }
+
+    fn page(
+        &self,
+        before: u64,
+        limit: usize,
+        wanted: Wanted,
+    ) -> BoxFuture<'_, Result<JournalPage, RegisterError>> {
+        let records = (1_u64..).zip(self.rows.lock().clone()).map(|(seq, (kind, body))| JournalRecord {
+            node: "centre".into(),
+            epoch: 1,
+            seq,
+            at: UtcMicros(NOW.0 + i64::try_from(seq).unwrap()),
+            kind,
+            body,
+            previous: [0; 32],
+            hash: [1; 32],
+        });
+        let mut records: Vec<_> = records.filter(|r| r.seq < before && wanted(r)).collect();
+        records.reverse();
+        records.truncate(limit);
+        let next_before = records.last().map(|r| r.seq).filter(|seq| *seq > 1);
+        Box::pin(async move { Ok(JournalPage { records, next_before }) })
     }
 }
 

@@ -24,7 +24,7 @@ pub(crate) struct Document {
 }
 
 /// Sections that a configuration has once.
-const SINGLES: [&str; 4] = ["node", "web", "storage", "city"];
+const SINGLES: [&str; 5] = ["node", "web", "storage", "journal", "city"];
 /// Sections that a configuration has many times.
 const MANY: [&str; 4] = ["sub_centre", "station", "site", "camera"];
 

@@ -76,6 +76,14 @@ pub fn secret_key_path(path: &Path) -> Result<PathBuf, Refusals> {
     }
 }
 
+/// The text of the main file and of everything that it includes, as far as they can be read.
+pub(crate) fn gather_texts(path: &Path) -> Vec<(PathBuf, String)> {
+    let mut files = Files::new(None);
+    files.texts = Some(Vec::new());
+    files.gather(path, None, &mut Findings::default());
+    files.texts.unwrap_or_default()
+}
+
 fn run(
     source: Source<'_>,
     mut out: Findings,
@@ -113,6 +121,7 @@ fn check(
     let node = node::node(single(&mut singles, "node", &whole, out), &base, out);
     let web = node::web(optional(&mut singles, "web", out), &base, out);
     let storage = optional(&mut singles, "storage", out);
+    let journal = node::journal(optional(&mut singles, "journal", out), out);
     let city = single(&mut singles, "city", &whole, out);
     let mut by_kind: BTreeMap<&'static str, Vec<Section>> = BTreeMap::new();
     for section in many {
@@ -132,6 +141,7 @@ fn check(
         node: node?,
         web,
         storage: storage?,
+        journal,
         topology: Topology { city: city?, sub_centres, stations, sites, cameras },
         base,
     })
@@ -149,7 +159,7 @@ fn folder(path: &Path) -> PathBuf {
 }
 
 /// A path without `.` and `..`, by its words alone.
-pub(crate) fn tidy(path: &Path) -> PathBuf {
+pub fn tidy(path: &Path) -> PathBuf {
     let mut tidy = PathBuf::new();
     for part in path.components() {
         match part {
@@ -195,11 +205,20 @@ fn optional(all: &mut Vec<Section>, kind: &str, out: &mut Findings) -> Option<Se
 struct Files {
     seen: BTreeSet<PathBuf>,
     without: Option<PathBuf>,
+    /// Collects what was read, when somebody wants it.
+    texts: Option<Vec<(PathBuf, String)>>,
 }
 
 impl Files {
     fn new(without: Option<&Path>) -> Self {
-        Self { seen: BTreeSet::new(), without: without.map(real) }
+        Self { seen: BTreeSet::new(), without: without.map(real), texts: None }
+    }
+
+    fn note(&mut self, path: &Path, text: &str) {
+        if let Some(texts) = &mut self.texts {
+            let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+            texts.push((tidy(&path), text.to_owned()));
+        }
     }
 
     fn gather(&mut self, path: &Path, text: Option<&str>, out: &mut Findings) -> Document {
@@ -210,7 +229,10 @@ impl Files {
             None => read_file(path),
         };
         let first = match read {
-            Ok(text) => document::read(&text, &Arc::from(path), out),
+            Ok(text) => {
+                self.note(path, &text);
+                document::read(&text, &Arc::from(path), out)
+            }
             Err(problem) => {
                 let spot = Spot { file: Arc::from(path), line: 0, column: 0 };
                 out.refuse(&spot, "file", "", problem, "name a readable TOML file");
@@ -237,6 +259,7 @@ impl Files {
                 };
                 match refused {
                     Ok(text) => {
+                        self.note(&target, &text);
                         let document = document::read(&text, &Arc::from(shown(&path, &include.value)), out);
                         included.push((target, document));
                     }

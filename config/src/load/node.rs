@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::section::{Findings, Section, Spot, Text};
 use super::tidy;
-use crate::checked::{NodeConfig, StorageConfig, VolumeConfig, VolumeKind, WebConfig};
+use crate::checked::{JournalConfig, NodeConfig, StorageConfig, VolumeConfig, VolumeKind, WebConfig};
 use crate::ids::{Slug, VolumeId};
 use crate::limits;
 
@@ -43,6 +43,15 @@ pub(super) fn node(section: Option<Section>, base: &Path, out: &mut Findings) ->
     let data = data?;
     let secret_key = secret_key.unwrap_or_else(|| data.join("secret.key"));
     Some(NodeConfig { id: id?.0, data, secret_key })
+}
+
+/// Checks `[journal]`; without it everything is kept for ever.
+pub(super) fn journal(section: Option<Section>, out: &mut Findings) -> JournalConfig {
+    let Some(mut section) = section else { return JournalConfig { keep_days: None } };
+    let bounds = (limits::JOURNAL_KEEP_DAYS_MIN, limits::JOURNAL_KEEP_DAYS_MAX);
+    let keep_days = section.whole(out, "keep_days", bounds, "days");
+    section.finish(out);
+    JournalConfig { keep_days }
 }
 
 /// Checks `[web]`; all of it has defaults.

@@ -373,3 +373,16 @@ fn staged_volumes_and_weights_are_read_and_checked() {
     );
     expect![[r#"fengsui.toml:24:9: storage.volume.stage = "v1": would make a stage of a staged volume; a stage is written to directly; name such a volume"#]].assert_eq(&refusals(&both));
 }
+
+#[test]
+fn the_journal_is_kept_for_three_years_at_least() {
+    let (config, _) = check_text(GOOD).unwrap_or_else(|refusals| panic!("{refusals}"));
+    assert_eq!(config.journal.keep_days, None, "for ever, when nothing is said");
+    let text = |days: u64| with("[storage]", &format!("[journal]\nkeep_days = {days}\n[storage]"));
+    assert_eq!(check_text(&text(1095)).unwrap().0.journal.keep_days, Some(1095));
+    let refused = refusals(&text(1094));
+    assert!(
+        refused.contains("journal.keep_days = 1094") && refused.contains("between 1095 and"),
+        "{refused}"
+    );
+}

@@ -98,6 +98,17 @@ pub(super) fn decode_record(bytes: &[u8]) -> Decoded {
     parse(payload).map_or(Decoded::Invalid, |r| Decoded::Record(Box::new(r), RECORD_HEAD + length))
 }
 
+/// Number and length of what stands at the beginning of `bytes`, if it is a record; nothing of it is checked.
+pub(super) fn peek(bytes: &[u8]) -> Option<(u64, usize)> {
+    let (length, rest) = bytes.split_first_chunk::<4>()?;
+    let length = u32::from_le_bytes(*length) as usize;
+    if !(FIXED..=limits::JOURNAL_RECORD_BYTES_MAX + 1024).contains(&length) {
+        return None;
+    }
+    let seq = rest.get(12..20)?.try_into().ok()?;
+    (rest.len() >= 4 + length).then_some((u64::from_le_bytes(seq), RECORD_HEAD + length))
+}
+
 fn parse(payload: &[u8]) -> Option<JournalRecord> {
     let (epoch, rest) = payload.split_first_chunk()?;
     let (seq, rest) = rest.split_first_chunk()?;

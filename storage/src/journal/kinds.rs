@@ -41,9 +41,9 @@ macro_rules! kinds {
 }
 
 kinds! {
-    JOURNAL_OPENED = "journal.opened", 1, Term, [], "The journal was opened: `{found, key?}`";
+    JOURNAL_OPENED = "journal.opened", 1, Term, [], "The journal was opened: `{found, key, head_lost}`";
     JOURNAL_DROPPED = "journal.dropped", 1, Term, [], "Files whose term is over were dropped: `{through_seq, hash, checkpoint, files}`";
-    JOURNAL_RESTORED = "journal.restored", 1, State, [], "The journal came from a backup: `{node, cut_seq, cut_hash, made_us}`";
+    JOURNAL_RESTORED = "journal.restored", 1, State, [], "The journal came from a backup: `{cut_seq, cut_hash, made_us, keys, key_before}`";
     JOURNAL_VIEWED = "journal.viewed", 1, Term, [], "Somebody read the journal: `{by, address, filter}`";
     NODE_STARTED = "node.started", 1, Term, ["node_started"], "The node started: `{version}`";
     NODE_STOPPED = "node.stopped", 1, Term, ["node_stopped"], "The node stopped in good order: `{}`";
@@ -68,7 +68,6 @@ kinds! {
     VOLUME_ADOPTED = "volume.adopted", 1, Term, [], "A disk with what is on it is to be a volume: `{by, address?, volume}`";
     VOLUME_REPLACED = "volume.replaced", 1, Term, [], "A new disk is to be a volume: `{by, address?, volume}`";
     VOLUME_ORDER_REFUSED = "volume.order_refused", 1, Term, [], "An order for a volume was not carried out: `{by, volume, order, why}`";
-    BACKUP_MADE = "backup.made", 1, Term, [], "A backup was made: `{cut_seq, cut_hash, keys}`";
 }
 
 /// The entry of a kind, by its name or one that it once had.

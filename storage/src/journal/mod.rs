@@ -3,27 +3,33 @@
 //! Append-only files of records, each with a sequence number, a CRC, and the SHA-256 of the record before it. An
 //! append is acknowledged only after `fdatasync`; records that come together share one. A thread of its own writes.
 //!
-//! Invariants
-//! - An acknowledged record is on the disk. One that was refused may be there or not, but never becomes visible later
-//!   as if it had been accepted by this process: after a failed write the file is given up and a new one begun.
-//! - Sequence numbers have no holes; the epoch grows with every opening.
-//! - Nothing that cannot be read is deleted: torn tails are copied to `quarantine`, damaged files stay as they are.
+//! Beside the files lie a signed head (where the journal stood a moment ago, so that a cut of the end is seen), signed
+//! checkpoints (what files whose term is over stood for), snapshots of reduced states and cursors of consumers. What
+//! must hold is numbered in `storage/JOURNAL.md`.
 
+mod checkpoint;
+mod cursor;
+mod cut;
 mod format;
+mod head;
 pub mod kinds;
 mod read;
 mod recover;
 mod reduce;
+mod signed;
+mod snapshot;
 #[cfg(test)]
 mod tests;
+mod verify;
 mod writer;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
-use fengsui_config::clock::{Clock, UtcMicros};
+use fengsui_config::clock::{Clock, MonoMicros, UtcMicros};
 use fengsui_config::ids::NodeId;
 use fengsui_config::limits;
 use parking_lot::Mutex;
@@ -32,11 +38,19 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::error::StoreError;
 use crate::fs::Fs;
+use crate::segment::NodeKey;
 
+pub use checkpoint::DropReport;
+pub use cursor::Cursor;
+pub use cut::JournalCut;
 pub use format::ChainHash;
-pub use read::{JournalDamage, JournalIter, VerifyReport};
+pub use head::{HEAD_FILE, HeadFound, JournalHead};
+pub use read::{JournalIter, JournalPage};
 pub use reduce::{ReduceError, Reducer};
+pub use snapshot::StateAt;
+pub use verify::{JournalDamage, VerifyOptions, VerifyReport, Witness};
 
+use head::HeadKeeper;
 use writer::{Answer, Request, Writer};
 
 /// One record.
@@ -101,6 +115,19 @@ pub enum JournalOpening {
         /// Offset of the first byte that does not.
         at: u64,
     },
+    /// Records that were durable are gone from the end. Numbers go on behind them, so that the hole stays visible; the
+    /// files stay as they are.
+    Cut {
+        /// Newest record that is there.
+        last_seq: u64,
+        /// Newest record that the signed head vouches for.
+        head_seq: u64,
+    },
+    /// The record that the signed head names is another one than it says. The head lies in `quarantine` now.
+    Rewritten {
+        /// The record.
+        head_seq: u64,
+    },
 }
 
 /// Counters of the journal.
@@ -116,6 +143,10 @@ pub struct JournalStats {
     pub syncs: u64,
     /// Failed writes and syncs.
     pub errors: u64,
+    /// Record that the signed head on disk vouches for.
+    pub head_seq: u64,
+    /// Failed writes of the head.
+    pub head_errors: u64,
 }
 
 #[derive(Debug, Default)]
@@ -124,17 +155,62 @@ struct Counters {
     records: AtomicU64,
     syncs: AtomicU64,
     errors: AtomicU64,
+    head_seq: AtomicU64,
+    head_errors: AtomicU64,
+}
+
+/// What [`Journal::open`] needs.
+#[derive(Clone)]
+pub struct JournalOptions {
+    /// The file system.
+    pub fs: Arc<dyn Fs>,
+    /// The journal's own directory.
+    pub dir: PathBuf,
+    /// Time.
+    pub clock: Arc<dyn Clock>,
+    /// Name of the node.
+    pub node: NodeId,
+    /// Signs heads, checkpoints, snapshots and cursors.
+    pub key: Arc<NodeKey>,
+    /// How often a head that is behind is written; `None` for never but at opening and closing (tests).
+    pub head_every: Option<Duration>,
+    /// By how much the epoch grows; 1 but for a journal that comes from a backup.
+    pub epoch_step: u64,
+    /// A file that is longer is followed by a new one.
+    pub file_bytes_max: u64,
+}
+
+impl JournalOptions {
+    /// The usual bounds.
+    #[must_use]
+    pub fn new(
+        fs: Arc<dyn Fs>,
+        dir: PathBuf,
+        clock: Arc<dyn Clock>,
+        node: NodeId,
+        key: Arc<NodeKey>,
+    ) -> Self {
+        let file_bytes_max = limits::JOURNAL_FILE_BYTES_MAX;
+        let head_every = Some(limits::JOURNAL_HEAD_INTERVAL);
+        Self { fs, dir, clock, node, key, head_every, epoch_step: 1, file_bytes_max }
+    }
 }
 
 /// The journal of a node.
 pub struct Journal {
     fs: Arc<dyn Fs>,
     dir: PathBuf,
+    clock: Arc<dyn Clock>,
     epoch: u64,
     opening: JournalOpening,
+    /// Time of the newest record at opening, and when that was on the monotonic clock.
+    found_at: UtcMicros,
+    opened: MonoMicros,
     counters: Arc<Counters>,
+    head: Arc<HeadKeeper>,
+    dropping: Mutex<()>,
     queue: Mutex<Option<mpsc::Sender<Request>>>,
-    thread: Mutex<Option<JoinHandle<()>>>,
+    threads: Mutex<Vec<JoinHandle<()>>>,
 }
 
 impl std::fmt::Debug for Journal {
@@ -147,38 +223,57 @@ impl std::fmt::Debug for Journal {
 }
 
 impl Journal {
-    /// Opens the journal in `dir`, mends its end, begins a new epoch, and notes that as record `journal.opened`.
-    /// Fails when the file system does.
-    pub fn open(
-        fs: Arc<dyn Fs>,
-        dir: &Path,
-        clock: Arc<dyn Clock>,
-        node: &NodeId,
-    ) -> Result<Arc<Self>, StoreError> {
-        let found = recover::open(&*fs, dir, clock.utc())?;
+    /// Opens a journal, mends its end, begins a new epoch, notes that as record `journal.opened`, and signs a head.
+    ///
+    /// # Errors
+    /// When the file system refuses.
+    pub fn open(options: JournalOptions) -> Result<Arc<Self>, StoreError> {
+        let JournalOptions { fs, dir, clock, node, key, head_every, epoch_step, file_bytes_max } = options;
+        let now = clock.utc();
+        let found = recover::open(&fs, &dir, now)?;
         let counters = Arc::new(Counters::default());
         counters.last_seq.store(found.last_seq, Ordering::Release);
-        let epoch = found.epoch + 1;
+        let epoch = found.epoch + epoch_step.max(1);
         let opening = found.opening.clone();
-        let writer = Writer::new(fs.clone(), dir, clock, node, epoch, found, counters.clone());
+        let found_at = found.last_at.unwrap_or(now);
+        let key_id = key.id().to_string();
+        let head_lost = found.head_lost && found.last_seq > 0;
+        let body = serde_json::json!({ "found": opening, "key": key_id, "head_lost": head_lost });
+        let node = node.to_string();
+        let head =
+            HeadKeeper::new(fs.clone(), &dir, clock.clone(), key, node.clone(), epoch, counters.clone());
+        head.advance(found.last_seq, found.last_hash);
+        let head = Arc::new(head);
+        let parts = writer::Parts { fs: fs.clone(), clock: clock.clone(), node, epoch, file_bytes_max };
+        let writer = Writer::new(parts, &dir, found, counters.clone(), head.clone());
         let (sender, receiver) = mpsc::channel(limits::JOURNAL_QUEUE_MAX);
-        let thread = std::thread::Builder::new()
-            .name("journal".into())
-            .spawn(move || writer.run(receiver))
-            .map_err(StoreError::io("start the journal's thread", dir))?;
+        let start = |name: &str, work: Box<dyn FnOnce() + Send>| {
+            let thread = std::thread::Builder::new().name(name.into()).spawn(work);
+            thread.map_err(StoreError::io("start the journal's thread", &dir))
+        };
+        let mut threads = vec![start("journal", Box::new(move || writer.run(receiver)))?];
+        if let Some(every) = head_every {
+            let keeper = head.clone();
+            threads.push(start("journal-head", Box::new(move || keeper.run(every)))?);
+        }
         let journal = Arc::new(Self {
+            opened: clock.mono(),
             fs,
-            dir: dir.to_path_buf(),
+            dir,
+            clock,
             epoch,
             opening,
+            found_at,
             counters,
+            head,
+            dropping: Mutex::new(()),
             queue: Mutex::new(Some(sender)),
-            thread: Mutex::new(Some(thread)),
+            threads: Mutex::new(threads),
         });
-        let body = serde_json::json!({ "found": journal.opening });
         journal
             .append_blocking(kinds::JOURNAL_OPENED, body)
             .map_err(|e| StoreError::Invalid(e.to_string()))?;
+        journal.head.write()?;
         Ok(journal)
     }
 
@@ -243,14 +338,108 @@ impl Journal {
         JournalIter::open(self.fs.clone(), &self.dir, from, self.last_seq())
     }
 
-    /// Checks every record and the chain from the first to the last.
-    pub fn verify(&self) -> Result<VerifyReport, StoreError> {
-        read::verify(&self.fs, &self.dir)
+    /// The records in `dir` from `from` on, without opening it for writing; a node may be writing there.
+    ///
+    /// # Errors
+    /// When the disk refuses.
+    pub fn read_dir(fs: &Arc<dyn Fs>, dir: &Path, from: u64) -> Result<JournalIter, StoreError> {
+        JournalIter::open(fs.clone(), dir, from, u64::MAX)
     }
 
-    /// Checks the journal in `dir` without opening it for writing.
-    pub fn verify_dir(fs: &Arc<dyn Fs>, dir: &Path) -> Result<VerifyReport, StoreError> {
-        read::verify(fs, dir)
+    /// Up to `limit` durable records before number `before` that are `wanted`, newest first. Looks through a bounded
+    /// number of records; where to go on stands in the page.
+    ///
+    /// # Errors
+    /// When the disk refuses.
+    pub fn page(
+        &self,
+        before: u64,
+        limit: usize,
+        wanted: &dyn Fn(&JournalRecord) -> bool,
+    ) -> Result<JournalPage, StoreError> {
+        read::page(&self.fs, &self.dir, before.min(self.last_seq() + 1), limit, wanted)
+    }
+
+    /// Checks every record, the chain from the first or the checkpoint to the last, and the last against the head.
+    ///
+    /// # Errors
+    /// When the disk refuses.
+    pub fn verify(&self) -> Result<VerifyReport, StoreError> {
+        let options = VerifyOptions { key: Some(self.head.key.id()), witnesses: Vec::new() };
+        verify::verify(&self.fs, &self.dir, &options)
+    }
+
+    /// As [`Self::verify`] for the journal in `dir`, without opening it for writing; a node may be writing there.
+    ///
+    /// # Errors
+    /// When the disk refuses.
+    pub fn verify_dir(
+        fs: &Arc<dyn Fs>,
+        dir: &Path,
+        options: &VerifyOptions,
+    ) -> Result<VerifyReport, StoreError> {
+        verify::verify(fs, dir, options)
+    }
+
+    /// What the head in `dir` says.
+    ///
+    /// # Errors
+    /// When the disk refuses.
+    pub fn head_of(fs: &Arc<dyn Fs>, dir: &Path) -> Result<HeadFound, StoreError> {
+        head::read(&**fs, &dir.join(HEAD_FILE))
+    }
+
+    /// What a copy of a head says; see [`Self::put_head`].
+    ///
+    /// # Errors
+    /// When the disk refuses.
+    pub fn head_at(fs: &Arc<dyn Fs>, path: &Path) -> Result<HeadFound, StoreError> {
+        head::read(&**fs, path)
+    }
+
+    /// Puts a signed head as of now at `path`, on another disk than the journal's: whoever cuts the journal would have to
+    /// reach that one as well. Gives the record that it vouches for.
+    ///
+    /// A head there that knows more than this journal is left as it is: it is the witness of a cut. One from before the
+    /// journal was restored is no such witness.
+    ///
+    /// # Errors
+    /// When the disk refuses, or a witness of a cut lies there.
+    pub fn put_head(&self, path: &Path) -> Result<u64, StoreError> {
+        let (seq, bytes) = self.head.bytes()?;
+        if let HeadFound::Good(key, there) = head::read(&*self.fs, path)?
+            && key == self.head.key.id()
+            && there.seq > seq
+            && there.speaks_in(self.epoch)
+        {
+            let (path, more) = (path.display(), there.seq);
+            return Err(StoreError::Invalid(format!(
+                "{path} vouches for record {more}, but the journal ends at record {seq}: its end was cut; run \
+                 fengsui journal verify"
+            )));
+        }
+        signed::put(&*self.fs, path, &bytes)?;
+        Ok(seq)
+    }
+
+    /// As [`Self::page`] for the journal in `dir`, which a node may be writing.
+    ///
+    /// # Errors
+    /// When the disk refuses.
+    pub fn page_dir(
+        fs: &Arc<dyn Fs>,
+        dir: &Path,
+        before: u64,
+        limit: usize,
+        wanted: &dyn Fn(&JournalRecord) -> bool,
+    ) -> Result<JournalPage, StoreError> {
+        read::page(fs, dir, before, limit, wanted)
+    }
+
+    /// Newest durable record and its hash.
+    #[must_use]
+    pub fn newest(&self) -> (u64, ChainHash) {
+        self.head.newest()
     }
 
     /// Counters.
@@ -263,15 +452,25 @@ impl Journal {
             records: c.records.load(Ordering::Relaxed),
             syncs: c.syncs.load(Ordering::Relaxed),
             errors: c.errors.load(Ordering::Relaxed),
+            head_seq: c.head_seq.load(Ordering::Acquire),
+            head_errors: c.head_errors.load(Ordering::Relaxed),
         }
     }
 
-    /// Writes what waits, then refuses everything that follows.
+    /// Writes what waits, signs a last head, then refuses everything that follows.
     pub fn close(&self) {
         drop(self.queue.lock().take());
-        if let Some(thread) = self.thread.lock().take() {
+        self.head.stop();
+        let threads = std::mem::take(&mut *self.threads.lock());
+        if threads.is_empty() {
+            return;
+        }
+        for thread in threads {
             // A panic of the thread has been reported by the panic hook already.
             let _ = thread.join();
+        }
+        if let Err(error) = self.head.write() {
+            tracing::error!(%error, "cannot write the last head of the journal");
         }
     }
 }

@@ -2,13 +2,16 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use fengsui_config::clock::UtcMicros;
 use fengsui_config::limits;
 
-use super::JournalOpening;
 use super::format::{ChainHash, Decoded, FILE_HEAD, FileHead, decode_head, decode_record};
+use super::head::{self, HEAD_FILE, HeadFound, JournalHead};
+use super::read::JournalIter;
 use super::writer::Tail;
+use super::{JournalOpening, checkpoint};
 use crate::error::StoreError;
 use crate::fs::{Fs, OpenOptions};
 
@@ -19,6 +22,10 @@ pub(super) struct Found {
     pub epoch: u64,
     pub last_seq: u64,
     pub last_hash: ChainHash,
+    /// Time of the newest record.
+    pub last_at: Option<UtcMicros>,
+    /// There is no head that holds.
+    pub head_lost: bool,
     pub next_ordinal: u64,
     /// The file to go on with.
     pub tail: Option<Tail>,
@@ -68,6 +75,9 @@ pub(super) struct Scan {
     pub last_seq: u64,
     pub last_hash: ChainHash,
     pub epoch: u64,
+    /// Times of the first and the last record.
+    pub first_at: Option<UtcMicros>,
+    pub last_at: Option<UtcMicros>,
     /// Offset behind the last record that holds, chain included.
     pub valid: u64,
     /// Whole records lie behind the first place that does not hold.
@@ -80,6 +90,8 @@ pub(super) fn scan(bytes: &[u8], head: &FileHead) -> Scan {
         last_seq: head.first.saturating_sub(1),
         last_hash: head.previous,
         epoch: 0,
+        first_at: None,
+        last_at: None,
         valid: FILE_HEAD as u64,
         more_behind: false,
     };
@@ -92,6 +104,8 @@ pub(super) fn scan(bytes: &[u8], head: &FileHead) -> Scan {
         out.last_seq = record.seq;
         out.last_hash = record.hash;
         out.epoch = record.epoch;
+        out.first_at.get_or_insert(record.at);
+        out.last_at = Some(record.at);
         out.valid += length as u64;
         rest = rest.get(length..).unwrap_or_default();
     }
@@ -101,16 +115,19 @@ pub(super) fn scan(bytes: &[u8], head: &FileHead) -> Scan {
 }
 
 /// Finds the end of the journal in `dir` and makes it fit to be continued.
-pub(super) fn open(fs: &dyn Fs, dir: &Path, now: UtcMicros) -> Result<Found, StoreError> {
+pub(super) fn open(shared: &Arc<dyn Fs>, dir: &Path, now: UtcMicros) -> Result<Found, StoreError> {
+    let fs = &**shared;
     fs.create_dir_all(dir).map_err(StoreError::io("create directory", dir))?;
     let files = files(fs, dir)?;
-    let next_ordinal = files.last().map_or(1, |(n, _)| n + 1);
+    let vouched = vouched(fs, dir, now)?;
     let mut found = Found {
         opening: JournalOpening::New,
         epoch: 0,
         last_seq: 0,
         last_hash: [0; 32],
-        next_ordinal,
+        last_at: None,
+        head_lost: !matches!(head::read(fs, &dir.join(HEAD_FILE))?, HeadFound::Good(..)),
+        next_ordinal: files.last().map_or(1, |(n, _)| n + 1),
         tail: None,
     };
     let mut headless = 0;
@@ -125,19 +142,84 @@ pub(super) fn open(fs: &dyn Fs, dir: &Path, now: UtcMicros) -> Result<Found, Sto
         let scan = scan(&bytes, &head);
         found.last_seq = scan.last_seq;
         found.last_hash = scan.last_hash;
+        found.last_at = scan.last_at;
         found.epoch = found.epoch.max(scan.epoch);
         if scan.valid == FILE_HEAD as u64 {
             found.epoch = found.epoch.max(epoch_before(fs, &files, path)?);
+        }
+        if vouched.as_ref().is_some_and(|h| h.seq > scan.last_seq) {
+            // Not torn: bytes that were durable are gone or changed. They stay as they are.
+            let at = scan.valid;
+            let damaged = || JournalOpening::Damaged { file: path.clone(), at };
+            found.opening = if scan.more_behind { damaged() } else { JournalOpening::Clean };
+            break;
         }
         found.opening = settle(fs, dir, path, &bytes, &scan, headless, now)?;
         if !matches!(found.opening, JournalOpening::Damaged { .. }) && headless == 0 {
             let file =
                 fs.open(path, OpenOptions::WRITE).map_err(StoreError::io("open journal file", path))?;
-            found.tail = Some(Tail { path: path.clone(), file, length: scan.valid });
+            let begun = scan.first_at.unwrap_or(now);
+            found.tail = Some(Tail { path: path.clone(), file, length: scan.valid, begun });
         }
         break;
     }
+    if let Some(head) = vouched {
+        compare(shared, dir, &head, &mut found, now)?;
+    }
     Ok(found)
+}
+
+/// The head, and failing that the newest checkpoint: what is known from outside the files. A head that does not hold is
+/// kept in `quarantine`.
+fn vouched(fs: &dyn Fs, dir: &Path, now: UtcMicros) -> Result<Option<JournalHead>, StoreError> {
+    let path = dir.join(HEAD_FILE);
+    match head::read(fs, &path)? {
+        HeadFound::Good(_, head) => return Ok(Some(head)),
+        HeadFound::Missing => {}
+        HeadFound::Invalid(why) => {
+            tracing::error!(path = %path.display(), "the head of the journal does not hold: {why}");
+            let bytes = fs.read(&path, 1 << 20).map_err(StoreError::io("read file", &path))?;
+            quarantine(fs, dir, &path, &bytes, now)?;
+        }
+    }
+    let (checkpoint, _) = checkpoint::newest(fs, dir)?;
+    Ok(checkpoint.map(|c| JournalHead {
+        node: c.head.node,
+        epoch: 0,
+        seq: c.head.seq,
+        hash: c.head.hash,
+        at_us: c.head.at_us,
+    }))
+}
+
+/// Holds what was found in the files against what the head vouches for.
+fn compare(
+    fs: &Arc<dyn Fs>,
+    dir: &Path,
+    head: &JournalHead,
+    found: &mut Found,
+    now: UtcMicros,
+) -> Result<(), StoreError> {
+    found.epoch = found.epoch.max(head.epoch);
+    if head.seq > found.last_seq {
+        if !matches!(found.opening, JournalOpening::Damaged { .. }) {
+            found.opening = JournalOpening::Cut { last_seq: found.last_seq, head_seq: head.seq };
+        }
+        // The numbers of what is gone are never given again, and the chain goes on from the hash that is known.
+        found.last_seq = head.seq;
+        found.last_hash = head.chain_hash();
+        found.tail = None;
+        return Ok(());
+    }
+    let record = JournalIter::open(fs.clone(), dir, head.seq, head.seq)?.next().transpose()?;
+    // A record that cannot be read is for the check of the whole journal to report; another one in its place is not.
+    if record.is_some_and(|r| r.seq == head.seq && r.hash != head.chain_hash()) {
+        found.opening = JournalOpening::Rewritten { head_seq: head.seq };
+        let path = dir.join(HEAD_FILE);
+        let bytes = fs.read(&path, 1 << 20).map_err(StoreError::io("read file", &path))?;
+        quarantine(&**fs, dir, &path, &bytes, now)?;
+    }
+    Ok(())
 }
 
 /// Deals with what lies behind the last record that holds.

@@ -3,7 +3,7 @@
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::{Journal, JournalRecord};
+use super::JournalRecord;
 use crate::error::StoreError;
 
 /// Why a record could not be taken into a state: its kind is known and its body has another shape.
@@ -47,19 +47,5 @@ pub trait Reducer: Default + Serialize + DeserializeOwned {
 impl From<ReduceError> for StoreError {
     fn from(error: ReduceError) -> Self {
         Self::Invalid(format!("the journal holds a record that cannot be used: {error}"))
-    }
-}
-
-impl Journal {
-    /// The state after the newest durable record.
-    ///
-    /// # Errors
-    /// When the journal cannot be read or a record cannot be understood.
-    pub fn state<R: Reducer>(&self) -> Result<R, StoreError> {
-        let mut state = R::default();
-        for record in self.read(1)? {
-            state.apply(&record?)?;
-        }
-        Ok(state)
     }
 }

@@ -4,12 +4,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use fengsui_config::clock::Clock;
-use fengsui_config::ids::NodeId;
+use fengsui_config::clock::{Clock, UtcMicros};
 use fengsui_config::limits;
 use tokio::sync::{mpsc, oneshot};
 
 use super::format::{ChainHash, FILE_HEAD, FileHead, encode_head, encode_record};
+use super::head::HeadKeeper;
 use super::recover::{Found, file_name};
 use super::{Counters, JournalError, JournalRecord};
 use crate::error::StoreError;
@@ -46,6 +46,17 @@ pub(super) struct Tail {
     pub path: PathBuf,
     pub file: Box<dyn FsFile>,
     pub length: u64,
+    /// Time of its first record.
+    pub begun: UtcMicros,
+}
+
+/// What a writer is given.
+pub(super) struct Parts {
+    pub fs: Arc<dyn Fs>,
+    pub clock: Arc<dyn Clock>,
+    pub node: String,
+    pub epoch: u64,
+    pub file_bytes_max: u64,
 }
 
 pub(super) struct Writer {
@@ -54,6 +65,8 @@ pub(super) struct Writer {
     clock: Arc<dyn Clock>,
     node: String,
     epoch: u64,
+    file_bytes_max: u64,
+    head: Arc<HeadKeeper>,
     seq: u64,
     hash: ChainHash,
     next_ordinal: u64,
@@ -63,20 +76,21 @@ pub(super) struct Writer {
 
 impl Writer {
     pub(super) fn new(
-        fs: Arc<dyn Fs>,
+        parts: Parts,
         dir: &Path,
-        clock: Arc<dyn Clock>,
-        node: &NodeId,
-        epoch: u64,
         found: Found,
         counters: Arc<Counters>,
+        head: Arc<HeadKeeper>,
     ) -> Self {
+        let Parts { fs, clock, node, epoch, file_bytes_max } = parts;
         Self {
             fs,
             dir: dir.to_path_buf(),
             clock,
-            node: node.to_string(),
+            node,
             epoch,
+            file_bytes_max,
+            head,
             seq: found.last_seq,
             hash: found.last_hash,
             next_ordinal: found.next_ordinal,
@@ -121,6 +135,7 @@ impl Writer {
             Ok(()) => {
                 self.seq = seq;
                 self.hash = hash;
+                self.head.advance(seq, hash);
                 self.counters.last_seq.store(seq, Ordering::Release);
                 self.counters.records.fetch_add(group.len() as u64, Ordering::Relaxed);
                 for (number, request) in (first..).zip(group.drain(..)) {
@@ -140,7 +155,11 @@ impl Writer {
     }
 
     fn write(&mut self, bytes: &[u8]) -> Result<(), StoreError> {
-        if self.tail.as_ref().is_some_and(|t| t.length >= limits::JOURNAL_FILE_BYTES_MAX) {
+        let now = self.clock.utc();
+        let age_max = i64::try_from(limits::JOURNAL_FILE_AGE_MAX.as_micros()).unwrap_or(i64::MAX);
+        // A clock that went back says nothing about age.
+        let full = |t: &Tail| t.length >= self.file_bytes_max || now.0.saturating_sub(t.begun.0) >= age_max;
+        if self.tail.as_ref().is_some_and(full) {
             self.tail = None;
         }
         if self.tail.is_none() {
@@ -164,6 +183,6 @@ impl Writer {
         file.write_at(0, &head).map_err(StoreError::io("write journal file", &path))?;
         file.sync_all().map_err(StoreError::io("sync journal file", &path))?;
         self.fs.sync_dir(&self.dir).map_err(StoreError::io("sync directory", &self.dir))?;
-        Ok(Tail { path, file, length: FILE_HEAD as u64 })
+        Ok(Tail { path, file, length: FILE_HEAD as u64, begun: self.clock.utc() })
     }
 }

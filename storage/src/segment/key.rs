@@ -61,6 +61,18 @@ impl NodeKey {
         }
     }
 
+    /// Reads the key at `path`; `None` when there is none.
+    ///
+    /// # Errors
+    /// As [`Self::load_or_create`].
+    pub fn load(path: &Path) -> Result<Option<Self>, StoreError> {
+        match std::fs::read_to_string(path) {
+            Ok(text) => Self::parse(path, &text).map(Some),
+            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(e) => Err(StoreError::io("read node key", path)(e)),
+        }
+    }
+
     fn parse(path: &Path, text: &str) -> Result<Self, StoreError> {
         use std::os::unix::fs::PermissionsExt;
         let mode =

@@ -277,7 +277,7 @@ fn every_invariant_names_a_test_that_exists() {
         .flat_map(|file| test_names(&file.text))
         .collect();
     let mut faults = Vec::new();
-    for path in ["ARCHITECTURE.md", "storage/FORMAT.md"] {
+    for path in ["ARCHITECTURE.md", "storage/FORMAT.md", "storage/JOURNAL.md"] {
         let file = files.iter().find(|file| file.path == path).unwrap_or_else(|| panic!("{path} is missing"));
         let (stated, found) = baseless(file, &tests);
         faults.extend(found);
@@ -371,6 +371,7 @@ fn documents_that_people_look_for_are_there() {
         "BENCHMARKS.md",
         "LICENSE",
         "storage/FORMAT.md",
+        "storage/JOURNAL.md",
         "Makefile",
         ".ci/run",
         "clippy.toml",

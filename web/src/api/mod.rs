@@ -5,6 +5,7 @@ pub mod events;
 pub mod footage;
 pub mod hls;
 pub mod integrity;
+pub mod journal;
 pub mod metrics;
 pub mod openapi;
 pub mod session;
@@ -46,7 +47,7 @@ pub fn router(app: Arc<App>) -> (Router, Vec<Entry>) {
 }
 
 fn routes(app: Arc<App>) -> Routes {
-    use Policy::{Camera, CameraOrTicket, LoggedIn, LoggedInOrLocal, Public, SetupOnly};
+    use Policy::{Auditor, Camera, CameraOrTicket, LoggedIn, LoggedInOrLocal, Public, SetupOnly};
     const FOOTAGE: [&str; 10] = [
         "/api/v1/footage/{camera}/{stream}/timeline",
         "/api/v1/footage/{camera}/{stream}/gops",
@@ -74,6 +75,7 @@ fn routes(app: Arc<App>) -> Routes {
         .on(Method::POST, "/api/v1/integrity/checks", LoggedIn, integrity::check)
         .on(Method::GET, "/api/v1/volumes", LoggedIn, volumes::list)
         .on(Method::POST, "/api/v1/volumes/{volume}/{order}", LoggedIn, volumes::order)
+        .on(Method::GET, "/api/v1/journal", Auditor, journal::page)
         .on(Method::GET, "/api/v1/topology", LoggedIn, system::topology)
         .on(Method::GET, "/api/v1/cameras", LoggedIn, cameras::list)
         .on(Method::GET, "/api/v1/cameras.csv", LoggedIn, cameras::csv)

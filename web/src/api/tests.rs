@@ -421,3 +421,32 @@ async fn an_order_for_a_volume_is_in_the_journal_before_it_is_carried_out() {
     assert!(refused.json()["detail"].as_str().unwrap().contains("fengsui volume adopt v1"));
     assert_eq!(node.register.of("volume.order_refused").len(), 1);
 }
+
+#[tokio::test]
+async fn the_journal_is_read_by_administrators_without_secrets_and_that_is_written_down() {
+    let node = node();
+    let cookie = node.set_up().await;
+    assert_eq!(node.get("/api/v1/journal", "").await.status, StatusCode::UNAUTHORIZED);
+    let page = node.get("/api/v1/journal?limit=1000", &cookie).await.json();
+    let items = page["items"].as_array().unwrap();
+    let kinds: Vec<&str> = items.iter().map(|i| i["kind"].as_str().unwrap()).collect();
+    assert_eq!(kinds, ["journal.viewed", "session.opened", "account.created"], "newest first");
+    assert_eq!(items[2]["body"]["password"], "***");
+    assert_eq!(page["next_before"], serde_json::Value::Null);
+    let sessions = node.get("/api/v1/journal?kind=session.,node.started&limit=1&by=li", &cookie).await.json();
+    assert_eq!(sessions["items"].as_array().unwrap().len(), 1);
+    let next = sessions["next_before"].as_u64().unwrap();
+    let rest = node.get(&format!("/api/v1/journal?kind=session.&before={next}"), &cookie).await.json();
+    assert_eq!(rest["items"], json!([]));
+    assert_eq!(node.register.of("journal.viewed").len(), 2, "a later page is no other viewing");
+    for (query, field) in [("limit=0", "limit"), ("limit=1001", "limit"), ("kind=session", "kind")] {
+        let refused = node.get(&format!("/api/v1/journal?{query}"), &cookie).await;
+        assert_eq!(
+            (refused.status, refused.json()["field"].as_str()),
+            (StatusCode::BAD_REQUEST, Some(field))
+        );
+    }
+    node.register.broken.store(true, Ordering::SeqCst);
+    let unwritten = node.get("/api/v1/journal", &cookie).await;
+    assert_eq!(unwritten.status, StatusCode::INTERNAL_SERVER_ERROR, "nobody reads unseen");
+}

@@ -1,5 +1,6 @@
 //! The register: what was done, by whom, durable before it takes effect. On a node it is the journal.
 
+use fengsui_storage::journal::{JournalPage, JournalRecord};
 use futures::future::BoxFuture;
 use serde_json::Value;
 
@@ -8,10 +9,20 @@ use serde_json::Value;
 #[error("cannot write to the journal: {0}")]
 pub struct RegisterError(pub String);
 
+/// Says which rows somebody wants to see.
+pub type Wanted = Box<dyn Fn(&JournalRecord) -> bool + Send>;
+
 /// Takes rows and says when they are durable.
 pub trait Register: Send + Sync + 'static {
     /// Writes one row; the sequence number comes back after it is on disk.
     fn append(&self, kind: &'static str, body: Value) -> BoxFuture<'_, Result<u64, RegisterError>>;
+    /// Up to `limit` rows before number `before` that are wanted, newest first.
+    fn page(
+        &self,
+        before: u64,
+        limit: usize,
+        wanted: Wanted,
+    ) -> BoxFuture<'_, Result<JournalPage, RegisterError>>;
 }
 
 /// Kinds of rows; see the table in storage.

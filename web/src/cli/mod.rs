@@ -1,5 +1,6 @@
 //! The command line. Exit codes: 0 done, 1 refused or failed, 2 wrong usage, 3 something could not be read.
 
+pub mod backup;
 pub mod cameras;
 pub mod check;
 pub mod city;
@@ -78,6 +79,16 @@ enum Command {
     /// The journal: accounts, viewings, and what was done by whom.
     #[command(subcommand)]
     Journal(journal::JournalCommand),
+    /// Backs up everything of this node but its footage: configuration, keys, journal, index. The node may run.
+    ///
+    /// The journal is cut at one record. A backup with keys is encrypted with a passphrase; without it nobody opens it
+    /// again. Exit code 0: made; 1: refused; 3: something could not be read or written.
+    Backup(backup::BackupArgs),
+    /// Restores a node from a backup into a place where there is none; --config names the configuration file to be.
+    ///
+    /// Every file is checked, nothing is written over, and a restore that fails leaves no node that would start. Exit code
+    /// 0: restored; 1: refused, or the backup does not hold; 3: something could not be read or written.
+    Restore(backup::RestoreArgs),
 }
 
 /// Exit code of commands that could not read what they were to look at.
@@ -98,6 +109,8 @@ pub fn main() -> ExitCode {
         Command::Index(command) => index::run(&cli.config, command),
         Command::Volume(command) => volume::run(&cli.config, command),
         Command::Journal(command) => journal::run(&cli.config, command),
+        Command::Backup(args) => backup::run(&cli.config, args),
+        Command::Restore(args) => backup::restore(&cli.config, args),
     }
 }
 

@@ -8,6 +8,7 @@ use clap::{Args, Subcommand};
 use fengsui_config::Secret;
 use fengsui_config::ids::CameraId;
 use fengsui_config::sealed::SecretKey;
+use zeroize::Zeroizing;
 
 use super::check::{complain, say, show_refusals};
 
@@ -67,19 +68,24 @@ fn seal(config: &Path, args: &SealArgs) -> Result<String, String> {
 /// The first line of standard input. A password never stands on the command line, where others can read it; at a
 /// terminal it is not shown while it is typed.
 fn read_password() -> Result<Secret, String> {
+    let password = Secret::new(read_hidden("password (not shown):")?.as_str().to_owned());
+    if password.expose().is_empty() { Err("the password is empty".to_owned()) } else { Ok(password) }
+}
+
+/// The first line of standard input, not shown at a terminal; `prompt` is.
+pub(super) fn read_hidden(prompt: &str) -> Result<Zeroizing<String>, String> {
     let stdin = std::io::stdin();
     let terminal = stdin.is_terminal();
     let hidden = if terminal {
-        complain("password (not shown):");
+        complain(prompt);
         Some(Hidden::start()?)
     } else {
         None
     };
-    let mut line = String::new();
+    let mut line = Zeroizing::new(String::new());
     stdin.lock().read_line(&mut line).map_err(|error| error.to_string())?;
     drop(hidden);
-    let password = Secret::new(line.trim_end_matches(['\r', '\n']).to_owned());
-    if password.expose().is_empty() { Err("the password is empty".to_owned()) } else { Ok(password) }
+    Ok(Zeroizing::new(line.trim_end_matches(['\r', '\n']).to_owned()))
 }
 
 /// Turns the terminal's echo off until it is dropped.

@@ -6,10 +6,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Subcommand;
-use fengsui_config::clock::{Clock as _, SystemClock};
+use fengsui_config::clock::{Clock, SystemClock};
 use fengsui_config::{Config, VolumeConfig, VolumeKind};
 use fengsui_storage::fs::{Fs, RealFs};
-use fengsui_storage::journal::Journal;
+use fengsui_storage::segment::NodeKey;
 use fengsui_storage::volume::{self, KnownVolumes, Volume, VolumeMode};
 use serde_json::json;
 
@@ -20,6 +20,7 @@ use crate::lock::{DataLock, LockError};
 use crate::orders::{self, Answer, Order};
 use crate::paths;
 use crate::recordings::{VolumeOrder, own_file_system};
+use crate::trail;
 
 /// How long a running node may take to answer.
 const ANSWER_WITHIN: Duration = Duration::from_secs(10);
@@ -101,11 +102,11 @@ type Failed = (u8, String);
 
 /// The node does not run: notes the order in its journal and carries it out here.
 fn directly(config: &Config, known: &VolumeConfig, order: VolumeOrder) -> Result<(), Failed> {
-    let (data, clock) = (&config.node.data, Arc::new(SystemClock::new()));
-    let fs: Arc<dyn Fs> = Arc::new(RealFs);
+    let data = &config.node.data;
+    let (fs, clock): (Arc<dyn Fs>, Arc<dyn Clock>) = (Arc::new(RealFs), Arc::new(SystemClock::new()));
     let wrap = |e: &dyn std::fmt::Display| (UNREADABLE, e.to_string());
-    let journal = Journal::open(fs.clone(), &paths::journal(data), clock.clone(), &config.node.id)
-        .map_err(|e| wrap(&e))?;
+    let key = Arc::new(NodeKey::load_or_create(&paths::node_key(data)).map_err(|e| wrap(&e))?);
+    let journal = trail::open(config, &fs, &clock, &key).map_err(|e| wrap(&e))?;
     let volume = known.id.as_str();
     let note = |kind: &str, body| journal.append_blocking(kind, body).map_err(|e| wrap(&e));
     note(orders::kind(order), json!({"by": "console", "volume": volume}))?;

@@ -19,6 +19,7 @@ use super::origin;
 use super::problem::{ApiError, Refusal};
 use crate::app::App;
 use crate::auth::access::Principal;
+use crate::auth::accounts::Role;
 
 /// Who may use a route.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,6 +32,8 @@ pub enum Policy {
     LoggedInOrLocal,
     /// Whoever is logged in.
     LoggedIn,
+    /// Whoever is logged in and may read what others did: administrators.
+    Auditor,
     /// Whoever is logged in and may see the camera `{camera}` and stream `{stream}` of the path.
     Camera,
     /// As `Camera`, or whoever holds a media ticket for it (`?ticket=`).
@@ -127,6 +130,10 @@ fn admit(app: &App, policy: Policy, params: &RawPathParams, request: &mut Reques
     })?;
     if matches!(policy, Policy::Camera | Policy::CameraOrTicket) {
         request.extensions_mut().insert(principal.camera(stream_key(params)?)?);
+    }
+    if policy == Policy::Auditor && !principal.user().roles.contains(&Role::Administrator) {
+        let detail = format!("{} may not read the journal.", principal.user().name);
+        return Err(ApiError::new(Refusal::Forbidden, detail));
     }
     request.extensions_mut().insert(principal);
     Ok(())

@@ -1,5 +1,9 @@
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
 
+mod anchor;
+mod lifetimes;
+mod term;
+
 use fengsui_config::clock::ManualClock;
 use proptest::prelude::*;
 use serde_json::json;
@@ -7,18 +11,27 @@ use serde_json::json;
 use super::*;
 use crate::fs::{Fault, FaultPlan, Operation, SimFs};
 
-const DIR: &str = "/data/journal";
+pub(super) const DIR: &str = "/data/journal";
 
-fn try_open(fs: &SimFs) -> Result<Arc<Journal>, StoreError> {
-    let clock = Arc::new(ManualClock::at(UtcMicros(1_700_000_000_000_000)));
-    Journal::open(Arc::new(fs.clone()), Path::new(DIR), clock, &"centre".parse().unwrap())
+pub(super) const NOW: UtcMicros = UtcMicros(1_700_000_000_000_000);
+
+/// A journal that writes its head at opening and closing alone, so that faults come where a test wants them.
+pub(super) fn options(fs: &SimFs, clock: Arc<ManualClock>) -> JournalOptions {
+    let key = Arc::new(NodeKey::from_seed([7; 32]));
+    let fs = Arc::new(fs.clone());
+    let options = JournalOptions::new(fs, PathBuf::from(DIR), clock, "centre".parse().unwrap(), key);
+    JournalOptions { head_every: None, ..options }
 }
 
-fn open(fs: &SimFs) -> Arc<Journal> {
+fn try_open(fs: &SimFs) -> Result<Arc<Journal>, StoreError> {
+    Journal::open(options(fs, Arc::new(ManualClock::at(NOW))))
+}
+
+pub(super) fn open(fs: &SimFs) -> Arc<Journal> {
     try_open(fs).unwrap()
 }
 
-fn notes(journal: &Journal) -> Vec<(u64, String)> {
+pub(super) fn notes(journal: &Journal) -> Vec<(u64, String)> {
     let records = journal.read(1).unwrap().map(Result::unwrap);
     records
         .filter(|r| r.kind == "note")
@@ -26,11 +39,11 @@ fn notes(journal: &Journal) -> Vec<(u64, String)> {
         .collect()
 }
 
-fn note(journal: &Journal, text: &str) -> Result<u64, JournalError> {
+pub(super) fn note(journal: &Journal, text: &str) -> Result<u64, JournalError> {
     journal.append_blocking("note", json!({ "text": text }))
 }
 
-fn file(n: u64) -> PathBuf {
+pub(super) fn file(n: u64) -> PathBuf {
     Path::new(DIR).join(recover::file_name(n))
 }
 
@@ -134,12 +147,16 @@ fn a_torn_tail_is_copied_aside_and_cut() {
     let journal = open(&fs);
     note(&journal, "a").unwrap();
     let whole = fs.get(&file(1)).unwrap();
+    let head = Path::new(DIR).join(HEAD_FILE);
+    journal.head.write().unwrap();
+    let vouched = fs.get(&head).unwrap();
     note(&journal, "b").unwrap();
     let longer = fs.get(&file(1)).unwrap();
     drop(journal);
     for cut in whole.len() + 1..longer.len() {
         let fs = SimFs::new(1);
         fs.put(&file(1), longer[..cut].to_vec());
+        fs.put(&head, vouched.clone());
         let journal = open(&fs);
         assert_eq!(journal.opening(), &JournalOpening::TornTail { bytes: (cut - whole.len()) as u64 });
         assert_eq!(notes(&journal), [(2, "a".into())]);
@@ -189,7 +206,7 @@ proptest! {
         bytes[place] ^= flip;
         fs.put(&file(1), bytes);
         let fs: Arc<dyn Fs> = Arc::new(fs);
-        prop_assert!(!Journal::verify_dir(&fs, Path::new(DIR)).unwrap().is_sound());
+        prop_assert!(!Journal::verify_dir(&fs, Path::new(DIR), &VerifyOptions::default()).unwrap().is_sound());
     }
 }
 
