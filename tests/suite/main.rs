@@ -13,6 +13,7 @@
     reason = "tests"
 )]
 
+mod backup;
 mod bad_input;
 mod faults;
 mod kill;
