@@ -130,7 +130,7 @@ async function typed({ page, check, until }) {
 async function gap({ page, stack, check, until, shot }) {
   const { spans } = await timeline(page, GAPPED);
   const hole = spans.find((span, i) => span.kind === 'gap' && spans[i - 1]?.kind === 'footage' && spans.slice(i).some((later) => later.kind === 'footage'));
-  check(hole !== undefined, 'the outage is a gap on the timeline');
+  check(hole !== undefined, `the outage is a gap on the timeline (${JSON.stringify(spans)})`);
   if (!hole) return;
   check(typeof hole.reason === 'string', `the gap has a reason (${hole.reason})`);
   await page.goto(`${stack.url}/play?c=${code(GAPPED)}&t=${new Date(hole.from_us / 1000 - 3_000).toISOString()}`);
