@@ -1,9 +1,9 @@
 # Each target installs what it needs when it is missing, says what, and is quick the second time.
 .DEFAULT_GOAL := help
-.PHONY: help demo test check figures bench bench-write-path setup ui clean
+.PHONY: help demo test check figures bench bench-write-path bench-catalogue campaign-truth setup ui clean
 
 help: ## show this
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' Makefile
 
 demo: ## 16 simulated cameras and one node that records and shows them; Ctrl-C stops both
 	@tests/scripts/demo.sh
@@ -27,6 +27,16 @@ bench: ## measure the figures in full: recording cost beside ffmpeg and the bare
 bench-write-path: ## cost of the write path at FILES files (1400) of MIB MiB (8) each
 	cargo build --locked --release -p fengsui-tests --bin figures
 	target/release/figures write-path --files $(or $(FILES),1400) --mib $(or $(MIB),8) $(if $(OUT),--out $(OUT))
+
+bench-catalogue: ## the catalogue at 12.1 million segments (LONG=1: 60.5 million)
+	@tests/scripts/setup.sh build
+	cargo build --locked --release -p fengsui-tests --bin figures
+	target/release/figures catalogue $(if $(LONG),--days 150)
+
+campaign-truth: ## 100,000 questions after faults against an oracle of the files (QUERIES= SEED=)
+	@tests/scripts/setup.sh test
+	FENGSUI_QUERIES=$(or $(QUERIES),100000) FENGSUI_SEED=$(or $(SEED),1) cargo test --locked -p fengsui-storage --lib \
+		nothing_unplayable_is_shown_and_nothing_playable_is_hidden -- --nocapture
 
 setup: ## install what building and testing need
 	@tests/scripts/setup.sh test

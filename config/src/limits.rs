@@ -131,8 +131,14 @@ pub const VOLUME_USAGE_INTERVAL: Duration = Duration::from_secs(10);
 pub const VOLUME_RESERVE_MIB: (u64, u64) = (0, 1 << 30);
 /// Shorter absences are the seam between two segments, not a gap.
 pub const GAP_MIN: Duration = Duration::from_millis(500);
-/// Largest catalogue log that is read into memory at start.
-pub const CATALOGUE_BYTES_MAX: u64 = 8 << 30;
+/// How often the catalogue's log is written afresh.
+pub const CATALOGUE_COMPACTION_INTERVAL: Duration = Duration::from_secs(24 * 3600);
+/// Bytes of changes that may come while the catalogue's log is written afresh; with more the attempt is given up.
+pub const CATALOGUE_TAIL_BYTES_MAX: usize = 64 << 20;
+/// How often the catalogue is searched for time that neither footage nor a gap explains.
+pub const AUDIT_INTERVAL: Duration = Duration::from_secs(600);
+/// Stretches of unexplained time that one audit lists.
+pub const AUDIT_HOLES_MAX: usize = 1000;
 /// Sign of life in the catalogue: what a crash leaves unexplained is at most this long.
 pub const CATALOGUE_ALIVE_INTERVAL: Duration = Duration::from_secs(2);
 /// Interval in which new rows reach the catalogue's log.
@@ -153,6 +159,8 @@ pub const SEGMENT_RECORD_BYTES_MAX: usize = 4 << 20;
 pub const SEGMENT_READERS_MAX: usize = 128;
 /// Init segments for browsers that playback remembers.
 pub const INIT_SEGMENTS_MAX: usize = 1024;
+/// Days of all cameras together in one answer about coverage.
+pub const DAY_STRIPS_MAX: usize = 4096;
 /// Groups of pictures of one playback listing.
 pub const GOPS_PER_LISTING_MAX: usize = 5000;
 /// Problems that one check of footage lists.

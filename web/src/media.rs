@@ -6,6 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use fengsui_config::clock::UtcMicros;
 use fengsui_config::ids::StreamKey;
+use fengsui_storage::catalogue::{CatalogueStats, DayStrip};
 use fengsui_storage::error::StoreError;
 use fengsui_storage::frame::GapReason;
 use fengsui_storage::hub::{Hub, HubStats, LiveTap};
@@ -39,6 +40,10 @@ pub type Span = (UtcMicros, UtcMicros, Stretch);
 pub trait FootageIndex: SegmentIndex + 'static {
     /// Footage and gaps within a range.
     fn spans(&self, key: StreamKey, from: UtcMicros, to: UtcMicros) -> Vec<Span>;
+    /// One stream at a glance, a minute a bit; at most `STRIP_MINUTES_MAX` minutes.
+    fn day_strip(&self, key: StreamKey, from: UtcMicros, to: UtcMicros) -> DayStrip;
+    /// Sizes and counters.
+    fn stats(&self) -> CatalogueStats;
     /// Start of the oldest and end of the newest footage.
     fn extent(&self, key: StreamKey) -> (Option<UtcMicros>, Option<UtcMicros>);
 }
@@ -74,6 +79,29 @@ impl Media {
     #[must_use]
     pub fn spans(&self, access: &CameraAccess, from: UtcMicros, to: UtcMicros) -> Vec<Span> {
         self.index.spans(access.key(), from, to)
+    }
+
+    /// Sizes and counters of the index; no picture.
+    #[must_use]
+    pub fn index_stats(&self) -> CatalogueStats {
+        self.index.stats()
+    }
+
+    /// Stretches of time of many streams at a glance, in the order given; no picture.
+    ///
+    /// # Errors
+    /// When the node is stopping.
+    pub async fn day_strips(
+        &self,
+        access: Vec<CameraAccess>,
+        days: Vec<(UtcMicros, UtcMicros)>,
+    ) -> Result<Vec<Vec<DayStrip>>, ApiError> {
+        let index = self.index.clone();
+        let strips = move || {
+            let of = |key| days.iter().map(|(from, to)| index.day_strip(key, *from, *to)).collect();
+            access.iter().map(|a| of(a.key())).collect()
+        };
+        tokio::task::spawn_blocking(strips).await.map_err(|e| ApiError::internal("read days", &e))
     }
 
     /// Start of the oldest and end of the newest footage; no picture.

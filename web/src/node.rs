@@ -16,7 +16,7 @@ use fengsui_config::topology::RecordPolicy;
 use fengsui_config::{Config, Topology, WebConfig, limits};
 use fengsui_ingest::{CameraSpec, Fleet, FleetOptions};
 use fengsui_storage::board::Board;
-use fengsui_storage::catalogue::{Catalogue, SpanKind};
+use fengsui_storage::catalogue::{Catalogue, CatalogueStats, DayStrip, SpanKind};
 use fengsui_storage::error::StoreError;
 use fengsui_storage::frame::GapReason;
 use fengsui_storage::fs::{Fs, RealFs};
@@ -330,6 +330,12 @@ impl FootageIndex for CatalogueIndex {
             SpanKind::Gap(reason) => Stretch::Gap(reason),
         };
         spans.into_iter().map(|s| (s.from, s.to, stretch(s.kind))).collect()
+    }
+    fn day_strip(&self, key: StreamKey, from: UtcMicros, to: UtcMicros) -> DayStrip {
+        self.0.day_strip(key, from, to)
+    }
+    fn stats(&self) -> CatalogueStats {
+        self.0.stats()
     }
     fn extent(&self, key: StreamKey) -> (Option<UtcMicros>, Option<UtcMicros>) {
         let summary = self.0.summary(key);

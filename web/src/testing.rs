@@ -15,6 +15,7 @@ use fengsui_config::Config;
 use fengsui_config::clock::{Clock, ManualClock, UtcMicros};
 use fengsui_config::ids::{StreamKey, StreamKind};
 use fengsui_storage::board::Board;
+use fengsui_storage::catalogue::{CatalogueStats, DayStrip, Span as StoredSpan, SpanKind};
 use fengsui_storage::frame::{
     AccessUnit, GapReason, StartReason, StreamInfo, Track, VideoCodec, VideoParams,
 };
@@ -91,6 +92,19 @@ impl SegmentIndex for FakeIndex {
 impl FootageIndex for FakeIndex {
     fn spans(&self, _: StreamKey, from: UtcMicros, to: UtcMicros) -> Vec<Span> {
         self.spans.lock().iter().filter(|(a, b, _)| *a < to && from < *b).copied().collect()
+    }
+    fn day_strip(&self, key: StreamKey, from: UtcMicros, to: UtcMicros) -> DayStrip {
+        let kind = |what| match what {
+            Stretch::Footage { open } => SpanKind::Footage { open },
+            Stretch::Gap(reason) => SpanKind::Gap(reason),
+        };
+        let spans = self.spans(key, from, to);
+        let spans: Vec<StoredSpan> =
+            spans.into_iter().map(|(from, to, what)| StoredSpan { from, to, kind: kind(what) }).collect();
+        DayStrip::of(key, from, to, &spans)
+    }
+    fn stats(&self) -> CatalogueStats {
+        CatalogueStats { segments: 7, unexplained_us: 2_500_000, ..CatalogueStats::default() }
     }
     fn extent(&self, _: StreamKey) -> (Option<UtcMicros>, Option<UtcMicros>) {
         let spans = self.spans.lock();

@@ -10,7 +10,7 @@ use fengsui_config::ids::{CameraId, StreamKey, StreamKind, VolumeId};
 use fengsui_config::limits;
 use serde::Serialize;
 
-use super::index::StreamRows;
+use super::index::{Index, StreamRows};
 use super::log::{Packed, Record};
 use super::query::closed_row;
 use super::{Catalogue, narrow, store};
@@ -30,6 +30,8 @@ pub struct CheckReport {
     pub unfinished: u64,
     /// Rows whose file is gone; their time is a gap `damaged` now.
     pub missing: u64,
+    /// Closed files that are shorter than they were; their names tell now what is left.
+    pub shortened: u64,
     /// Names in the directories of footage that are none of ours; left alone.
     pub foreign: u64,
     /// Closed files whose segment the catalogue knows on another volume: left by a move that a crash cut short.
@@ -89,7 +91,7 @@ impl Catalogue {
         rows.closed
             .iter()
             .filter(|r| usize::from(r.volume) == at)
-            .filter_map(|r| closed_row(&inner.index, key, r))
+            .filter_map(|r| closed_row(&inner.index, key, &r))
             .collect()
     }
 
@@ -117,8 +119,12 @@ impl Catalogue {
                         closed: true,
                     };
                     let path = root.join(row.path());
-                    row.bytes =
-                        self.fs.metadata(&path).map_err(StoreError::io("look at segment", &path))?.len;
+                    row.bytes = match self.fs.metadata(&path) {
+                        Ok(found) => found.len,
+                        // Deleted since it was listed.
+                        Err(e) if e.kind() == std::io::ErrorKind::NotFound => continue,
+                        Err(e) => return Err(StoreError::io("look at segment", &path)(e)),
+                    };
                     if self.add_found(&row) {
                         report.added += 1;
                     } else if report.strays.len() < limits::MOVES_QUEUED_MAX
@@ -132,10 +138,21 @@ impl Catalogue {
             }
         }
         for row in rows.iter().filter(|r| !names.contains(&r.name())) {
-            // A segment that was moved in between is no missing file either.
-            if self.segment(key, row.number).is_some_and(|now| now.volume == *volume) {
-                self.removed(row, GapReason::Damaged);
+            // A row that was taken out meanwhile (retention, a move) is not missing.
+            if self.removed(row, GapReason::Damaged) {
                 report.missing += 1;
+            }
+        }
+        for row in rows.iter().filter(|r| names.contains(&r.name())) {
+            match self.fs.metadata(&root.join(row.path())) {
+                Ok(found) if found.len < row.bytes => {
+                    self.shorten(root, row, found.len)?;
+                    report.shortened += 1;
+                }
+                Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
+                    return Err(StoreError::io("look at segment", root)(e));
+                }
+                _ => {}
             }
         }
         Ok(())
@@ -145,19 +162,18 @@ impl Catalogue {
     fn add_found(&self, row: &SegmentRow) -> bool {
         let mut inner = self.inner.write();
         let number = narrow(row.number);
-        let known =
-            |r: &StreamRows| r.closed.iter().rev().any(|p| p.start_ms == row.start_ms && p.number == number);
+        let known = |r: &StreamRows| r.closed.get(row.start_ms, number).is_some();
         if inner.index.rows(&row.key).is_some_and(known) {
             return false;
         }
         let stream = inner.stream(row.key);
-        let super::Inner { index, unwritten } = &mut *inner;
+        let volume = inner.volume(&row.volume);
         let packed = Packed {
             start_ms: row.start_ms,
             number,
             bytes: u32::try_from(row.bytes).unwrap_or(u32::MAX),
             duration_ms: row.duration_ms,
-            volume: index.volume(&row.volume, unwritten),
+            volume,
             flags: row.flags.0,
         };
         inner.record(Record::Closed { stream, row: packed, hash: [0; 32] });
@@ -169,15 +185,13 @@ impl Catalogue {
         let number = narrow(name.number);
         let same = |start_ms: i64, n: u32| start_ms == name.start_ms && n == number;
         let known = |r: &StreamRows| {
-            r.open.iter().any(|o| same(o.start_ms, o.number))
-                || r.closed.iter().any(|p| same(p.start_ms, p.number))
+            r.open.iter().any(|o| same(o.start_ms, o.number)) || r.closed.get(name.start_ms, number).is_some()
         };
         if inner.index.rows(&key).is_some_and(known) {
             return false;
         }
         let stream = inner.stream(key);
-        let super::Inner { index, unwritten } = &mut *inner;
-        let volume = index.volume(volume, unwritten);
+        let volume = inner.volume(volume);
         inner.record(Record::Opened { stream, volume, number, start_ms: name.start_ms });
         true
     }
@@ -198,8 +212,8 @@ impl Catalogue {
             let found = catalogue.check_volume(id, root, &never)?;
             report.volumes.insert(id.to_string(), found);
         }
-        if let Some((path, bytes)) = old {
-            report.gaps_kept = catalogue.take_over(&bytes);
+        if let Some((path, old)) = old {
+            report.gaps_kept = catalogue.take_over(&old);
             report.old_log = Some(path);
         }
         catalogue.flush(true)?;
@@ -207,8 +221,7 @@ impl Catalogue {
     }
 
     /// Takes gaps, hashes and signs of life over from an old log.
-    fn take_over(&self, bytes: &[u8]) -> u64 {
-        let old = store::salvage_index(bytes);
+    fn take_over(&self, old: &Index) -> u64 {
         let mut kept = 0;
         let mut inner = self.inner.write();
         for (key, rows) in old.keys.iter().zip(&old.streams) {
@@ -216,7 +229,7 @@ impl Catalogue {
                 continue;
             }
             let stream = inner.stream(*key);
-            for gap in &rows.gaps {
+            for gap in rows.gaps.iter() {
                 let (from, to) = (gap.interval.from, gap.interval.to);
                 inner.record(Record::Gap { stream, reason: gap.reason, from, to });
                 kept += 1;

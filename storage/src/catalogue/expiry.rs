@@ -2,11 +2,9 @@
 
 use std::ops::ControlFlow;
 
-use fengsui_config::clock::UtcMicros;
 use fengsui_config::ids::{StreamKey, VolumeId};
 
-use super::log::Record;
-use super::{Catalogue, Inner, narrow, seam_us};
+use super::Catalogue;
 use crate::frame::GapReason;
 use crate::segment::{SegmentFlags, SegmentRow};
 
@@ -47,7 +45,7 @@ impl Catalogue {
     pub fn visit_closed(&self, key: StreamKey, visit: &mut dyn FnMut(StoredSegment) -> ControlFlow<()>) {
         let inner = self.inner.read();
         let Some(rows) = inner.index.rows(&key) else { return };
-        for r in &rows.closed {
+        for r in rows.closed.iter() {
             let stored = StoredSegment {
                 volume: usize::from(r.volume),
                 number: u64::from(r.number),
@@ -67,37 +65,6 @@ impl Catalogue {
     pub fn expired(&self, rows: &[SegmentRow], reason: GapReason) -> u64 {
         rows.iter().for_each(|row| self.damages.forget(row));
         let mut inner = self.inner.write();
-        rows.iter().filter(|row| inner.expire(row, reason)).count() as u64
-    }
-}
-
-impl Inner {
-    fn expire(&mut self, row: &SegmentRow, reason: GapReason) -> bool {
-        let Some(stream) = self.index.by_key.get(&row.key).copied() else { return false };
-        let Some(rows) = self.index.streams.get(stream as usize) else { return false };
-        let number = narrow(row.number);
-        let Ok(at) = rows.closed.binary_search_by_key(&(row.start_ms, number), |r| (r.start_ms, r.number))
-        else {
-            return false;
-        };
-        // Moved to another volume meanwhile: there it was not deleted.
-        let home = rows.closed.get(at).and_then(|r| self.index.volumes.get(usize::from(r.volume)));
-        if home != Some(&row.volume) {
-            return false;
-        }
-        // Seams to the footage beside it belong to the gap, or they would be neither footage nor gap.
-        let micros = |ms: i64| UtcMicros(ms.saturating_mul(1000));
-        let (mut from, mut to) = (row.start(), row.end());
-        let before = at.checked_sub(1).and_then(|i| rows.closed.get(i)).map(|r| micros(r.end_ms()));
-        let after = rows.closed.get(at + 1).map(|r| micros(r.start_ms));
-        if let Some(end) = before.filter(|end| (0..=seam_us()).contains(&from.since(*end))) {
-            from = end;
-        }
-        if let Some(start) = after.filter(|start| (0..=seam_us()).contains(&start.since(to))) {
-            to = start;
-        }
-        self.record(Record::Removed { stream, number, start_ms: row.start_ms });
-        self.record(Record::Gap { stream, reason, from, to });
-        true
+        rows.iter().filter(|row| inner.take_out(row, reason)).count() as u64
     }
 }

@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use fengsui_config::clock::UtcMicros;
 use fengsui_config::ids::{StreamKey, VolumeId};
 
+use super::gap_rows::GapRows;
 use super::log::{Packed, Record, encode};
+use super::rows::{CHUNK_ROWS, Rows};
 use crate::frame::GapReason;
 use crate::gaps::Interval;
 use crate::segment::Hash;
@@ -24,20 +26,13 @@ pub(super) struct Open {
     pub live: bool,
 }
 
-/// One gap.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct GapRow {
-    pub interval: Interval,
-    pub reason: GapReason,
-}
-
 /// What is known of one stream.
 #[derive(Debug, Default)]
 pub(super) struct StreamRows {
     /// Closed segments in order of start.
-    pub closed: Vec<Packed>,
+    pub closed: Rows,
     /// Gaps in order of beginning.
-    pub gaps: Vec<GapRow>,
+    pub gaps: GapRows,
     /// Segments without a footer.
     pub open: Vec<Open>,
     /// The gap that is not over.
@@ -46,88 +41,44 @@ pub(super) struct StreamRows {
     pub last_number: u32,
     /// Hash of the newest closed segment.
     pub last_hash: Hash,
-    /// Longest closed segment in milliseconds.
-    pub longest_ms: u32,
 }
 
 impl StreamRows {
-    /// Places of the closed rows that overlap the interval.
-    pub(super) fn overlapping(&self, from_ms: i64, to_ms: i64) -> &[Packed] {
-        let end = self.closed.partition_point(|r| r.start_ms < to_ms);
-        let earliest = from_ms.saturating_sub(i64::from(self.longest_ms) + 1);
-        let start = self.closed.partition_point(|r| r.start_ms < earliest).min(end);
-        self.closed.get(start..end).unwrap_or_default()
-    }
-
     fn insert_closed(&mut self, row: Packed) {
-        self.longest_ms = self.longest_ms.max(row.duration_ms);
         self.last_number = self.last_number.max(row.number);
         self.open.retain(|o| o.number != row.number || o.start_ms != row.start_ms);
-        let key = (row.start_ms, row.number);
-        match self.closed.binary_search_by_key(&key, |r| (r.start_ms, r.number)) {
-            Ok(at) => {
-                if let Some(known) = self.closed.get_mut(at) {
-                    *known = row;
-                }
-            }
-            Err(at) => self.closed.insert(at, row),
-        }
+        self.closed.insert(row);
     }
 
-    pub(super) fn insert_gap(&mut self, reason: GapReason, interval: Interval) {
-        if interval.is_empty() {
-            return;
-        }
-        if let Some(last) = self.gaps.last_mut()
-            && last.reason == reason
-            && last.interval.to == interval.from
-        {
-            last.interval.to = interval.to;
-            return;
-        }
-        let at = self.gaps.partition_point(|g| g.interval.from <= interval.from);
-        if matches!(reason, GapReason::Expired | GapReason::Sacrificed)
-            && self.join_deleted(at, reason, interval)
-        {
-            return;
-        }
-        self.gaps.insert(at, GapRow { interval, reason });
-    }
-
-    /// Adds deleted time to a gap beside it of the same reason, so that a stream has few of them however much of it was
-    /// deleted; `false` when there is none. `at` is where the gap would be inserted.
-    fn join_deleted(&mut self, at: usize, reason: GapReason, interval: Interval) -> bool {
+    /// The interval with the seams beside it: up to footage or a gap that is nearer than a seam.
+    pub(super) fn with_seams(&self, from: UtcMicros, to: UtcMicros) -> (UtcMicros, UtcMicros) {
         let seam = super::seam_us();
-        let before = at.checked_sub(1).and_then(|i| self.gaps.get_mut(i));
-        if let Some(gap) = before.filter(|g| g.reason == reason && interval.from.since(g.interval.to) <= seam)
-        {
-            gap.interval.to = gap.interval.to.max(interval.to);
-            let to = gap.interval.to;
-            let next = self.gaps.get(at).filter(|g| g.reason == reason && g.interval.from.since(to) <= seam);
-            if let Some(next_to) = next.map(|g| g.interval.to) {
-                self.gaps.remove(at);
-                if let Some(gap) = self.gaps.get_mut(at - 1) {
-                    gap.interval.to = gap.interval.to.max(next_to);
-                }
-            }
-            return true;
-        }
-        let after = self.gaps.get_mut(at);
-        if let Some(gap) = after.filter(|g| g.reason == reason && g.interval.from.since(interval.to) <= seam)
-        {
-            gap.interval.from = gap.interval.from.min(interval.from);
-            gap.interval.to = gap.interval.to.max(interval.to);
-            return true;
-        }
-        false
+        let (early, late) = (UtcMicros(from.0.saturating_sub(seam)), UtcMicros(to.0.saturating_add(seam)));
+        let ms = |t: i64| UtcMicros(t.saturating_mul(1000));
+        let near = |r: &Packed| (ms(r.start_ms), ms(r.end_ms()));
+        let rows = self.closed.overlapping(early.millis() - 1, late.millis() + 1);
+        let gaps = self.gaps.overlapping(early, late).map(|g| (g.interval.from, g.interval.to));
+        let open = self.open.iter().map(|o| (ms(o.start_ms), o.to));
+        let all: Vec<(UtcMicros, UtcMicros)> = rows.map(|r| near(&r)).chain(gaps).chain(open).collect();
+        let before = all.iter().map(|n| n.1).filter(|end| *end <= from && *end >= early).max();
+        let after = all.iter().map(|n| n.0).filter(|start| *start >= to && *start <= late).min();
+        (before.unwrap_or(from), after.unwrap_or(to))
+    }
+
+    /// Start of everything known: footage and gaps.
+    pub(super) fn known_from(&self) -> Option<UtcMicros> {
+        let closed = self.closed.first().map(|r| UtcMicros(r.start_ms.saturating_mul(1000)));
+        let open = self.open.iter().map(|o| UtcMicros(o.start_ms.saturating_mul(1000)));
+        let gap = self.gaps.iter().next().map(|g| g.interval.from);
+        let open_gap = self.open_gap.map(|(_, from)| from);
+        open.chain(closed).chain(gap).chain(open_gap).min()
     }
 
     /// End of everything known: footage and gaps.
     pub(super) fn known_to(&self) -> Option<UtcMicros> {
-        let closed = self.closed.iter().rev().take(8).map(|r| UtcMicros(r.end_ms().saturating_mul(1000)));
+        let closed = self.closed.end_ms().map(|ms| UtcMicros(ms.saturating_mul(1000)));
         let open = self.open.iter().map(|o| o.to);
-        let gaps = self.gaps.iter().rev().take(8).map(|g| g.interval.to);
-        closed.chain(open).chain(gaps).max()
+        open.chain(closed).chain(self.gaps.end()).max()
     }
 }
 
@@ -140,8 +91,6 @@ pub(super) struct Index {
     pub volumes: Vec<VolumeId>,
     /// Last sign of life in the log.
     pub alive: Option<UtcMicros>,
-    /// Records applied, and those among them that still say something.
-    pub records: u64,
 }
 
 impl Index {
@@ -153,26 +102,6 @@ impl Index {
         self.streams.get_mut(stream as usize)
     }
 
-    /// Index of a stream, defined in `out` when new.
-    pub(super) fn stream(&mut self, key: StreamKey, out: &mut Vec<u8>) -> u32 {
-        if let Some(index) = self.by_key.get(&key) {
-            return *index;
-        }
-        let index = u32::try_from(self.keys.len()).unwrap_or(u32::MAX);
-        self.record(Record::Stream { index, key }, out);
-        index
-    }
-
-    /// Index of a volume, defined in `out` when new. A node has at most 255 volumes in its life.
-    pub(super) fn volume(&mut self, id: &VolumeId, out: &mut Vec<u8>) -> u8 {
-        if let Some(index) = self.volumes.iter().position(|v| v == id) {
-            return u8::try_from(index).unwrap_or(u8::MAX);
-        }
-        let index = u8::try_from(self.volumes.len()).unwrap_or(u8::MAX);
-        self.record(Record::Volume { index, id: id.clone() }, out);
-        index
-    }
-
     /// Applies a record and writes it to `out`.
     pub(super) fn record(&mut self, record: Record, out: &mut Vec<u8>) {
         encode(&record, out);
@@ -181,7 +110,6 @@ impl Index {
 
     /// Applies one record. Records that refer to what was never defined are passed over.
     pub(super) fn apply(&mut self, record: Record) {
-        self.records += 1;
         match record {
             Record::Stream { index, key } => {
                 if index as usize == self.keys.len() {
@@ -215,10 +143,16 @@ impl Index {
             }
             Record::Removed { stream, number, start_ms } => {
                 let Some(rows) = self.rows_mut(stream) else { return };
-                let key = (start_ms, number);
-                if let Ok(at) = rows.closed.binary_search_by_key(&key, |r| (r.start_ms, r.number)) {
-                    rows.closed.remove(at);
-                }
+                rows.closed.remove(start_ms, number);
+            }
+            Record::Rows { stream, rows: block } => {
+                let Some(rows) = self.rows_mut(stream) else { return };
+                block.into_iter().for_each(|row| rows.insert_closed(row));
+            }
+            Record::Mark { stream, last_number, last_hash } => {
+                let Some(rows) = self.rows_mut(stream) else { return };
+                rows.last_number = rows.last_number.max(last_number);
+                rows.last_hash = last_hash;
             }
             Record::GapBegin { .. } | Record::GapEnd { .. } | Record::Gap { .. } => self.apply_gap(&record),
         }
@@ -233,51 +167,76 @@ impl Index {
             Record::GapEnd { stream, to } => {
                 let Some(rows) = self.rows_mut(stream) else { return };
                 if let Some((reason, from)) = rows.open_gap.take() {
-                    rows.insert_gap(reason, Interval::new(from, to));
+                    rows.gaps.insert(reason, Interval::new(from, to));
                 }
             }
             Record::Gap { stream, reason, from, to } => {
                 let Some(rows) = self.rows_mut(stream) else { return };
-                rows.insert_gap(reason, Interval::new(from, to));
+                rows.gaps.insert(reason, Interval::new(from, to));
             }
             _ => {}
         }
     }
 
-    /// The whole state as a fresh log.
-    pub(super) fn snapshot(&self) -> Vec<u8> {
-        let mut out = super::log::MAGIC.to_vec();
+    /// Appends what a fresh log begins with: everything that belongs to no stream.
+    pub(super) fn snapshot_head(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(&super::log::MAGIC);
         for (index, id) in (0..=u8::MAX).zip(&self.volumes) {
-            encode(&Record::Volume { index, id: id.clone() }, &mut out);
-        }
-        for ((stream, key), rows) in (0..=u32::MAX).zip(&self.keys).zip(&self.streams) {
-            encode(&Record::Stream { index: stream, key: *key }, &mut out);
-            let newest = rows.closed.iter().map(|r| r.number).max();
-            for row in &rows.closed {
-                let hash = if Some(row.number) == newest { rows.last_hash } else { [0; 32] };
-                encode(&Record::Closed { stream, row: *row, hash }, &mut out);
-            }
-            for o in &rows.open {
-                let Open { volume, number, start_ms, .. } = *o;
-                encode(&Record::Opened { stream, volume, number, start_ms }, &mut out);
-            }
-            for g in &rows.gaps {
-                let Interval { from, to } = g.interval;
-                encode(&Record::Gap { stream, reason: g.reason, from, to }, &mut out);
-            }
-            if let Some((reason, from)) = rows.open_gap {
-                encode(&Record::GapBegin { stream, reason, from }, &mut out);
-            }
+            encode(&Record::Volume { index, id: id.clone() }, out);
         }
         if let Some(at) = self.alive {
-            encode(&Record::Alive { at }, &mut out);
+            encode(&Record::Alive { at }, out);
         }
-        out
     }
 
-    /// Records that a fresh log would have.
-    pub(super) fn live_records(&self) -> u64 {
-        let rows: usize = self.streams.iter().map(|r| r.closed.len() + r.open.len() + r.gaps.len() + 1).sum();
-        (rows + self.volumes.len()) as u64
+    /// Appends all that is known of one stream; `false` when there is no such stream.
+    pub(super) fn snapshot_stream(&self, stream: u32, out: &mut Vec<u8>) -> bool {
+        let Some((key, rows)) = self.keys.get(stream as usize).zip(self.streams.get(stream as usize)) else {
+            return false;
+        };
+        encode(&Record::Stream { index: stream, key: *key }, out);
+        let mut block: Vec<Packed> = Vec::with_capacity(CHUNK_ROWS);
+        for row in rows.closed.iter() {
+            let far = |first: &Packed| u32::try_from(row.start_ms.saturating_sub(first.start_ms)).is_err();
+            if block.len() == CHUNK_ROWS || block.first().is_some_and(far) {
+                encode(&Record::Rows { stream, rows: std::mem::take(&mut block) }, out);
+            }
+            block.push(row);
+        }
+        if !block.is_empty() {
+            encode(&Record::Rows { stream, rows: block }, out);
+        }
+        for o in &rows.open {
+            let Open { volume, number, start_ms, .. } = *o;
+            encode(&Record::Opened { stream, volume, number, start_ms }, out);
+        }
+        for g in rows.gaps.iter() {
+            let Interval { from, to } = g.interval;
+            encode(&Record::Gap { stream, reason: g.reason, from, to }, out);
+        }
+        if let Some((reason, from)) = rows.open_gap {
+            encode(&Record::GapBegin { stream, reason, from }, out);
+        }
+        let StreamRows { last_number, last_hash, .. } = *rows;
+        encode(&Record::Mark { stream, last_number, last_hash }, out);
+        true
+    }
+
+    /// About how many bytes a fresh log would have.
+    pub(super) fn snapshot_bytes(&self) -> u64 {
+        let of = |r: &StreamRows| r.closed.len() * 19 + r.gaps.len() * 29 + r.open.len() * 25 + 81;
+        self.streams.iter().map(of).sum::<usize>() as u64
+    }
+
+    /// Memory of everything, reserves and all.
+    pub(super) fn memory(&self) -> usize {
+        let of = |r: &StreamRows| {
+            size_of::<StreamRows>()
+                + r.closed.memory()
+                + r.gaps.memory()
+                + r.open.capacity() * size_of::<Open>()
+        };
+        let keys = self.keys.capacity() * size_of::<StreamKey>() * 2;
+        self.streams.iter().map(of).sum::<usize>() + keys
     }
 }

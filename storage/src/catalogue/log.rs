@@ -4,6 +4,11 @@
 //! file    magic "FENGSUI CATALOGUE 1\n" padded with zeros to 32 bytes, then records
 //! record  u16 payload length | u8 kind | u8 zero | u32 crc32c of the four bytes before and the payload | payload
 //! ```
+//! A fresh log (after a compaction) has the rows of a stream in blocks of up to 256, 18 bytes each, behind one another:
+//! ```text
+//! kind 11 u32 stream | i64 start of the first in ms | n times (u32 ms after it | u32 number | u32 bytes | u32 duration in ms | u8 volume | u8 flags)
+//! kind 12 u32 stream | u32 highest number ever given | hash of the newest segment
+//! ```
 //! All numbers little endian. Streams and volumes are defined once (`Stream`, `Volume`) and named by index afterwards.
 
 use fengsui_config::clock::UtcMicros;
@@ -15,7 +20,15 @@ use crate::frame::GapReason;
 pub(super) const MAGIC: [u8; 32] = *b"FENGSUI CATALOGUE 1\n\0\0\0\0\0\0\0\0\0\0\0\0";
 
 const HEAD: usize = 8;
+/// Longest payload of an ordinary record.
 const PAYLOAD_MAX: usize = 256;
+/// Payload of a block of rows: what stands before them, and each.
+const BLOCK_HEAD: usize = 12;
+const BLOCK_ROW: usize = 18;
+/// Longest record of all.
+pub(super) const RECORD_MAX: usize = HEAD + BLOCK_HEAD + BLOCK_ROW * super::rows::CHUNK_ROWS;
+/// Kinds that any version may use; a larger number is no record. Keeps the search for records behind damage quick.
+const KIND_MAX: u8 = 63;
 
 /// One record.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -69,11 +82,40 @@ pub(super) enum Record {
     Alive {
         at: UtcMicros,
     },
+    /// Rows of a fresh log, at most [`super::rows::CHUNK_ROWS`].
+    Rows {
+        stream: u32,
+        rows: Vec<Packed>,
+    },
+    /// What rows cannot tell any more once the newest is gone.
+    Mark {
+        stream: u32,
+        last_number: u32,
+        last_hash: [u8; 32],
+    },
 }
 
-/// One closed segment in memory and on disk: 24 bytes.
+impl Record {
+    /// The stream a record is about; `None` when it is about all.
+    pub(super) fn stream(&self) -> Option<u32> {
+        match *self {
+            Self::Stream { index: stream, .. }
+            | Self::Opened { stream, .. }
+            | Self::Closed { stream, .. }
+            | Self::OpenLost { stream, .. }
+            | Self::GapBegin { stream, .. }
+            | Self::GapEnd { stream, .. }
+            | Self::Gap { stream, .. }
+            | Self::Removed { stream, .. }
+            | Self::Rows { stream, .. }
+            | Self::Mark { stream, .. } => Some(stream),
+            Self::Volume { .. } | Self::Alive { .. } => None,
+        }
+    }
+}
+
+/// One closed segment; [`super::rows::Rows`] keeps it in 20 bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[repr(C)]
 pub(super) struct Packed {
     /// Start in milliseconds since 1970.
     pub start_ms: i64,
@@ -88,8 +130,6 @@ pub(super) struct Packed {
     /// Flags as in the file's name.
     pub flags: u8,
 }
-
-const _: () = assert!(size_of::<Packed>() == 24, "the catalogue promises at most 24 bytes a segment");
 
 impl Packed {
     pub(super) fn end_ms(&self) -> i64 {
@@ -114,20 +154,16 @@ pub(super) fn encode(record: &Record, out: &mut Vec<u8>) {
             2
         }
         Record::Opened { stream, volume, number, start_ms } => {
-            out.extend_from_slice(&stream.to_le_bytes());
-            out.extend_from_slice(&number.to_le_bytes());
-            out.extend_from_slice(&start_ms.to_le_bytes());
+            segment_ref(out, *stream, *number, *start_ms);
             out.push(*volume);
             3
         }
         Record::Closed { stream, row, hash } => {
-            out.extend_from_slice(&stream.to_le_bytes());
-            out.extend_from_slice(&row.start_ms.to_le_bytes());
-            out.extend_from_slice(&row.number.to_le_bytes());
-            out.extend_from_slice(&row.bytes.to_le_bytes());
-            out.extend_from_slice(&row.duration_ms.to_le_bytes());
-            out.extend_from_slice(&[row.volume, row.flags]);
-            out.extend_from_slice(hash);
+            put(out, &[&stream.to_le_bytes(), &row.start_ms.to_le_bytes(), &row.number.to_le_bytes()]);
+            put(
+                out,
+                &[&row.bytes.to_le_bytes(), &row.duration_ms.to_le_bytes(), &[row.volume, row.flags], hash],
+            );
             4
         }
         Record::OpenLost { stream, number, start_ms } => {
@@ -135,21 +171,15 @@ pub(super) fn encode(record: &Record, out: &mut Vec<u8>) {
             5
         }
         Record::GapBegin { stream, reason, from } => {
-            out.extend_from_slice(&stream.to_le_bytes());
-            out.push(*reason as u8);
-            out.extend_from_slice(&from.0.to_le_bytes());
+            put(out, &[&stream.to_le_bytes(), &[*reason as u8], &from.0.to_le_bytes()]);
             6
         }
         Record::GapEnd { stream, to } => {
-            out.extend_from_slice(&stream.to_le_bytes());
-            out.extend_from_slice(&to.0.to_le_bytes());
+            put(out, &[&stream.to_le_bytes(), &to.0.to_le_bytes()]);
             7
         }
         Record::Gap { stream, reason, from, to } => {
-            out.extend_from_slice(&stream.to_le_bytes());
-            out.push(*reason as u8);
-            out.extend_from_slice(&from.0.to_le_bytes());
-            out.extend_from_slice(&to.0.to_le_bytes());
+            put(out, &[&stream.to_le_bytes(), &[*reason as u8], &from.0.to_le_bytes(), &to.0.to_le_bytes()]);
             8
         }
         Record::Removed { stream, number, start_ms } => {
@@ -157,17 +187,41 @@ pub(super) fn encode(record: &Record, out: &mut Vec<u8>) {
             9
         }
         Record::Alive { at } => {
-            out.extend_from_slice(&at.0.to_le_bytes());
+            put(out, &[&at.0.to_le_bytes()]);
             10
+        }
+        Record::Rows { stream, rows } => {
+            block(out, *stream, rows);
+            11
+        }
+        Record::Mark { stream, last_number, last_hash } => {
+            put(out, &[&stream.to_le_bytes(), &last_number.to_le_bytes(), last_hash]);
+            12
         }
     };
     seal(out, at, kind);
 }
 
-fn segment_ref(out: &mut Vec<u8>, stream: u32, number: u32, start_ms: i64) {
+/// Rows must come in order of start, and within 49 days.
+fn block(out: &mut Vec<u8>, stream: u32, rows: &[Packed]) {
+    let base = rows.first().map_or(0, |r| r.start_ms);
     out.extend_from_slice(&stream.to_le_bytes());
-    out.extend_from_slice(&number.to_le_bytes());
-    out.extend_from_slice(&start_ms.to_le_bytes());
+    out.extend_from_slice(&base.to_le_bytes());
+    for row in rows {
+        let after = u32::try_from(row.start_ms.saturating_sub(base)).unwrap_or(u32::MAX);
+        for number in [after, row.number, row.bytes, row.duration_ms] {
+            out.extend_from_slice(&number.to_le_bytes());
+        }
+        out.extend_from_slice(&[row.volume, row.flags]);
+    }
+}
+
+fn put(out: &mut Vec<u8>, fields: &[&[u8]]) {
+    fields.iter().for_each(|field| out.extend_from_slice(field));
+}
+
+fn segment_ref(out: &mut Vec<u8>, stream: u32, number: u32, start_ms: i64) {
+    put(out, &[&stream.to_le_bytes(), &number.to_le_bytes(), &start_ms.to_le_bytes()]);
 }
 
 /// Writes the head of the record that begins at `at`.
@@ -196,7 +250,7 @@ pub(super) fn decode(bytes: &[u8]) -> Decoded {
         return Decoded::Invalid;
     };
     let length = usize::from(u16::from_le_bytes([l0, l1]));
-    if length > PAYLOAD_MAX || zero != 0 || kind == 0 {
+    if zero != 0 || !plausible(kind, length) {
         return Decoded::Invalid;
     }
     let Some(payload) = rest.get(..length) else { return Decoded::Invalid };
@@ -205,6 +259,19 @@ pub(super) fn decode(bytes: &[u8]) -> Decoded {
         return Decoded::Invalid;
     }
     Decoded::Record(parse(kind, &mut Fields(payload)), HEAD + length)
+}
+
+/// Whether a record of this kind can have a payload this long.
+fn plausible(kind: u8, length: usize) -> bool {
+    match kind {
+        0 => false,
+        11 => {
+            (BLOCK_HEAD..=RECORD_MAX - HEAD).contains(&length)
+                && (length - BLOCK_HEAD).is_multiple_of(BLOCK_ROW)
+        }
+        1..=10 | 12 => length <= PAYLOAD_MAX,
+        _ => kind <= KIND_MAX && length <= RECORD_MAX - HEAD,
+    }
 }
 
 /// Payload fields in order.
@@ -264,7 +331,26 @@ fn parse(kind: u8, f: &mut Fields<'_>) -> Option<Record> {
         8 => Record::Gap { stream: f.u32()?, reason: f.reason()?, from: f.utc()?, to: f.utc()? },
         9 => Record::Removed { stream: f.u32()?, number: f.u32()?, start_ms: f.i64()? },
         10 => Record::Alive { at: f.utc()? },
+        11 => {
+            let (stream, base) = (f.u32()?, f.i64()?);
+            let (rows, []) = f.0.as_chunks::<BLOCK_ROW>() else { return None };
+            Record::Rows { stream, rows: rows.iter().filter_map(|r| packed(base, r)).collect() }
+        }
+        12 => Record::Mark { stream: f.u32()?, last_number: f.u32()?, last_hash: f.take()? },
         _ => return None,
+    })
+}
+
+/// One row of a block.
+fn packed(base: i64, row: &[u8; BLOCK_ROW]) -> Option<Packed> {
+    let mut f = Fields(row);
+    Some(Packed {
+        start_ms: base.saturating_add(i64::from(f.u32()?)),
+        number: f.u32()?,
+        bytes: f.u32()?,
+        duration_ms: f.u32()?,
+        volume: f.u8()?,
+        flags: f.u8()?,
     })
 }
 

@@ -7,22 +7,31 @@
 //! Invariants
 //! - A torn or damaged log never stops the node: what is valid is kept, the old file is set aside.
 //! - Files that the log does not know are added, never deleted; rows whose file is gone become a gap `damaged`.
-//! - A closed segment costs 24 bytes of memory.
+//! - A closed segment costs at most 24 bytes of memory, everything included.
+//! - The log is written afresh once a day; a crash at any moment leaves the old one or the new one.
 
+mod audit;
 mod check;
+mod compact;
 mod expiry;
+mod fresh;
+mod gap_rows;
 mod index;
 mod log;
 mod query;
 mod relocate;
+mod rows;
+mod short;
 mod store;
+mod strip;
 #[cfg(test)]
 mod tests;
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, OnceLock};
 
-use fengsui_config::clock::{Clock, UtcMicros};
+use fengsui_config::clock::{Clock, MonoMicros, UtcMicros};
 use fengsui_config::ids::{StreamKey, VolumeId};
 use fengsui_config::limits;
 use parking_lot::{Mutex, RwLock};
@@ -35,11 +44,15 @@ use crate::fs::Fs;
 use crate::segment::{Hash, SegmentRow};
 
 pub use crate::gaps::{Span, SpanKind};
+pub use audit::{AuditReport, Hole};
 pub use check::{CheckReport, RebuildReport};
+pub use compact::Compaction;
 pub use expiry::StoredSegment;
 pub use query::Summary;
 pub use relocate::VolumeUsage;
+pub use strip::{DayStrip, MINUTE_US, Minutes, STRIP_MINUTES_MAX};
 
+use compact::Tee;
 use index::{Index, StreamRows};
 use log::{Packed, Record};
 use store::LogFile;
@@ -86,7 +99,7 @@ pub struct CatalogueStats {
     pub segments: usize,
     /// Gaps.
     pub gaps: usize,
-    /// Bytes of packed rows and gaps in memory.
+    /// Bytes in memory for all of it, reserves and all.
     pub memory_bytes: usize,
     /// Length of the log.
     pub log_bytes: u64,
@@ -94,6 +107,8 @@ pub struct CatalogueStats {
     pub unwritten_bytes: usize,
     /// Failed writes of the log.
     pub write_errors: u64,
+    /// Microseconds that neither footage nor a gap explained when [`Catalogue::audit`] last looked.
+    pub unexplained_us: i64,
 }
 
 /// State behind the lock: rows, and the bytes that tell the log of them.
@@ -101,19 +116,58 @@ pub struct CatalogueStats {
 struct Inner {
     index: Index,
     unwritten: Vec<u8>,
+    /// While the log is written afresh.
+    tee: Option<Tee>,
 }
 
 impl Inner {
+    /// Applies a record, and remembers it for the log.
     fn record(&mut self, record: Record) {
+        let (stream, at) = (record.stream(), self.unwritten.len());
         self.index.record(record, &mut self.unwritten);
+        if let Some(tee) = &mut self.tee {
+            tee.take(stream, self.unwritten.get(at..).unwrap_or_default());
+        }
     }
+    /// Index of a stream, which is defined when it is new.
     fn stream(&mut self, key: StreamKey) -> u32 {
-        self.index.stream(key, &mut self.unwritten)
+        if let Some(index) = self.index.by_key.get(&key) {
+            return *index;
+        }
+        let index = u32::try_from(self.index.keys.len()).unwrap_or(u32::MAX);
+        self.record(Record::Stream { index, key });
+        index
+    }
+    /// Index of a volume, which is defined when it is new. A node has at most 255 volumes in its life.
+    fn volume(&mut self, id: &VolumeId) -> u8 {
+        if let Some(index) = self.index.volumes.iter().position(|v| v == id) {
+            return u8::try_from(index).unwrap_or(u8::MAX);
+        }
+        let index = u8::try_from(self.index.volumes.len()).unwrap_or(u8::MAX);
+        self.record(Record::Volume { index, id: id.clone() });
+        index
+    }
+    /// Takes the row of a closed segment out; `false` when it is gone already. Its time becomes a gap, and so do the
+    /// seams beside it, or they would be neither footage nor gap.
+    fn take_out(&mut self, row: &SegmentRow, reason: GapReason) -> bool {
+        let number = narrow(row.number);
+        let Some(stream) = self.index.by_key.get(&row.key).copied() else { return false };
+        let Some(rows) = self.index.streams.get(stream as usize) else { return false };
+        let home = rows.closed.get(row.start_ms, number);
+        let home = home.and_then(|r| self.index.volumes.get(usize::from(r.volume)));
+        // Moved to another volume meanwhile: there it is still stored.
+        if home != Some(&row.volume) {
+            return false;
+        }
+        let (from, to) = rows.with_seams(row.start(), row.end());
+        self.record(Record::Removed { stream, number, start_ms: row.start_ms });
+        self.record(Record::Gap { stream, reason, from, to });
+        true
     }
     /// Too short to be a gap, between two pieces of footage. Next to another gap every moment counts: there a timeline
     /// would be left with neither footage nor gap.
     fn is_seam(&self, stream: u32, from: UtcMicros, to: UtcMicros) -> bool {
-        let joins = |rows: &StreamRows| rows.gaps.iter().rev().take(8).any(|g| g.interval.to == from);
+        let joins = |rows: &StreamRows| rows.gaps.one_ends_at(from);
         to.since(from) < seam_us() && !self.index.streams.get(stream as usize).is_some_and(joins)
     }
 }
@@ -130,7 +184,16 @@ pub struct Catalogue {
     alive_before: Option<UtcMicros>,
     /// What of the footage is known to be damaged.
     damages: Damages,
+    /// When the log was last written afresh, or opened; held while it is.
+    compacted: Mutex<MonoMicros>,
+    /// What the last audit found.
+    unexplained_us: AtomicI64,
+    /// Is told of segments that were closed.
+    on_closed: OnceLock<Box<Closed>>,
 }
+
+/// Whoever wants to know of closed segments. Called without any lock; must not wait.
+pub type Closed = dyn Fn(&SegmentRow) + Send + Sync;
 
 impl std::fmt::Debug for Catalogue {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -146,10 +209,21 @@ impl Catalogue {
     pub fn open(fs: Arc<dyn Fs>, dir: &Path, clock: Arc<dyn Clock>) -> Result<Arc<Self>, StoreError> {
         let (index, file, opening) = store::open(&fs, dir, clock.utc())?;
         let alive_before = index.alive;
-        let inner = RwLock::new(Inner { index, unwritten: Vec::new() });
-        let (dir, file) = (dir.to_path_buf(), Mutex::new(file));
-        let damages = Damages::default();
-        let catalogue = Self { fs, clock, dir, inner, file, opening, alive_before, damages };
+        let inner = RwLock::new(Inner { index, ..Inner::default() });
+        let (dir, file, compacted) = (dir.to_path_buf(), Mutex::new(file), Mutex::new(clock.mono()));
+        let catalogue = Self {
+            fs,
+            clock,
+            dir,
+            inner,
+            file,
+            opening,
+            alive_before,
+            compacted,
+            unexplained_us: AtomicI64::new(0),
+            on_closed: OnceLock::new(),
+            damages: Damages::default(),
+        };
         catalogue.settle_open_gaps();
         Ok(Arc::new(catalogue))
     }
@@ -234,7 +308,7 @@ impl Catalogue {
     pub fn last_gap(&self, key: StreamKey) -> Option<GapReason> {
         let inner = self.inner.read();
         let rows = inner.index.rows(&key)?;
-        let last = rows.gaps.iter().rev().take(8).max_by_key(|g| g.interval.to)?;
+        let last = rows.gaps.furthest()?;
         (Some(last.interval.to) == rows.known_to()).then_some(last.reason)
     }
 
@@ -248,8 +322,7 @@ impl Catalogue {
     pub fn opened(&self, key: StreamKey, volume: &VolumeId, number: u64, start: UtcMicros) {
         let mut inner = self.inner.write();
         let stream = inner.stream(key);
-        let Inner { index, unwritten } = &mut *inner;
-        let volume = index.volume(volume, unwritten);
+        let volume = inner.volume(volume);
         let (number, start_ms) = (narrow(number), start.millis());
         inner.record(Record::Opened { stream, volume, number, start_ms });
         if let Some(open) = inner.index.streams.get_mut(stream as usize).and_then(|r| r.open.last_mut()) {
@@ -281,10 +354,21 @@ impl Catalogue {
 
     /// A segment has its footer and final name.
     pub fn closed(&self, row: &SegmentRow, hash: Hash) {
+        self.insert(row, hash);
+        if let Some(tell) = self.on_closed.get() {
+            tell(row);
+        }
+    }
+
+    /// Sets who is told of every segment that is closed from now on; only the first call counts.
+    pub fn on_closed(&self, tell: Box<Closed>) {
+        let _ = self.on_closed.set(tell);
+    }
+
+    fn insert(&self, row: &SegmentRow, hash: Hash) {
         let mut inner = self.inner.write();
         let stream = inner.stream(row.key);
-        let Inner { index, unwritten } = &mut *inner;
-        let volume = index.volume(&row.volume, unwritten);
+        let volume = inner.volume(&row.volume);
         let packed = Packed {
             start_ms: row.start_ms,
             number: narrow(row.number),
@@ -303,13 +387,12 @@ impl Catalogue {
         inner.record(Record::OpenLost { stream, number: narrow(number), start_ms });
     }
 
-    /// A closed segment is no longer stored. Its time becomes a gap with this reason.
-    pub fn removed(&self, row: &SegmentRow, reason: GapReason) {
+    /// A closed segment is no longer stored. Its time becomes a gap with this reason, and so do the seams beside it:
+    /// they were none of anybody's while there was footage on both sides. Nothing happens when the row is gone
+    /// already; `true` when it was there.
+    pub fn removed(&self, row: &SegmentRow, reason: GapReason) -> bool {
         self.damages.forget(row);
-        let mut inner = self.inner.write();
-        let stream = inner.stream(row.key);
-        inner.record(Record::Removed { stream, number: narrow(row.number), start_ms: row.start_ms });
-        inner.record(Record::Gap { stream, reason, from: row.start(), to: row.end() });
+        self.inner.write().take_out(row, reason)
     }
 
     /// Nothing is recorded from `from` on. A gap already open ends where this one begins.
@@ -351,11 +434,21 @@ impl Catalogue {
     }
 
     /// Writes what is new to the log; with `sync` makes it durable. On failure nothing is lost: the next call tries
-    /// again.
+    /// again, and after a failed sync that call writes the whole log afresh, because nobody knows what of the old one
+    /// reached the disk.
     pub fn flush(&self, sync: bool) -> Result<(), StoreError> {
-        let mut file = self.file.lock();
-        let fresh = std::mem::take(&mut self.inner.write().unwritten);
-        file.append(fresh, sync)
+        {
+            let mut file = self.file.lock();
+            let fresh = std::mem::take(&mut self.inner.write().unwritten);
+            if !sync || !file.is_suspect() {
+                return file.append(&*self.fs, fresh, sync);
+            }
+            file.keep(fresh);
+        }
+        match self.compact()? {
+            Some(_) => Ok(()),
+            None => Err(StoreError::io("sync catalogue", &self.dir)(std::io::ErrorKind::ResourceBusy.into())),
+        }
     }
 
     /// Writes what is new to the log unless somebody does so already; a failure is left to the next [`Self::flush`].
@@ -364,7 +457,7 @@ impl Catalogue {
         if let Some(mut file) = self.file.try_lock() {
             let fresh = std::mem::take(&mut self.inner.write().unwritten);
             // Counted, and kept in memory.
-            let _ = file.append(fresh, false);
+            let _ = file.append(&*self.fs, fresh, false);
         }
     }
 
@@ -382,10 +475,11 @@ impl Catalogue {
             streams: inner.index.keys.len(),
             segments,
             gaps,
-            memory_bytes: segments * size_of::<Packed>() + gaps * size_of::<index::GapRow>(),
+            memory_bytes: inner.index.memory() + inner.unwritten.capacity(),
             log_bytes,
             unwritten_bytes: waiting + inner.unwritten.len(),
             write_errors,
+            unexplained_us: self.unexplained_us.load(Ordering::Relaxed),
         }
     }
 }

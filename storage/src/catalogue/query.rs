@@ -1,12 +1,14 @@
 //! Questions to the catalogue. Memory only.
 
+use std::cmp::Ordering;
+
 use fengsui_config::clock::UtcMicros;
 use fengsui_config::ids::StreamKey;
 use serde::Serialize;
 
 use super::index::{Index, Open, StreamRows};
 use super::log::Packed;
-use super::{Catalogue, Span, seam_us};
+use super::{Catalogue, Span, narrow, seam_us};
 use crate::frame::GapReason;
 use crate::gaps::{Interval, cut_out, merge, subtract, timeline};
 use crate::segment::{SegmentFlags, SegmentRow};
@@ -34,20 +36,18 @@ impl Catalogue {
         let now = self.clock.utc();
         let inner = self.inner.read();
         let Some(rows) = inner.index.rows(&key) else { return Vec::new() };
-        let mut footage: Vec<(Interval, bool)> = rows
-            .overlapping(from.millis() - 1, to.millis() + 1)
-            .iter()
-            .map(|r| (Interval::new(micros(r.start_ms), micros(r.end_ms())), false))
-            .collect();
+        // Rows come in order of start: a month of them joins to a few intervals on the way.
+        let mut footage: Vec<(Interval, bool)> = Vec::new();
+        for r in rows.closed.overlapping(from.millis() - 1, to.millis() + 1) {
+            let next = Interval::new(micros(r.start_ms), micros(r.end_ms()));
+            match footage.last_mut() {
+                Some((last, _)) if next.from.since(last.to) <= seam_us() => last.to = last.to.max(next.to),
+                _ => footage.push((next, false)),
+            }
+        }
         footage.extend(rows.open.iter().filter(|o| o.bytes > 0).map(|o| (open_interval(o), o.live)));
-        let end = rows.gaps.partition_point(|g| g.interval.from < to);
-        let mut gaps: Vec<(Interval, GapReason)> = rows
-            .gaps
-            .iter()
-            .take(end)
-            .filter(|g| g.interval.to > from)
-            .map(|g| (g.interval, g.reason))
-            .collect();
+        let mut gaps: Vec<(Interval, GapReason)> =
+            rows.gaps.overlapping(from, to).map(|g| (g.interval, g.reason)).collect();
         if let Some((reason, since)) = rows.open_gap {
             gaps.push((Interval::new(since, now), reason));
         }
@@ -62,7 +62,7 @@ impl Catalogue {
         let mut lost = Vec::new();
         for (number, interval) in self.damages.lost(key, from, to) {
             let (from_ms, to_ms) = (interval.from.millis() - 1, interval.to.millis() + 1);
-            let others = rows.overlapping(from_ms, to_ms).iter().filter(|r| u64::from(r.number) != number);
+            let others = rows.closed.overlapping(from_ms, to_ms).filter(|r| u64::from(r.number) != number);
             let others = others.map(|r| Interval::new(micros(r.start_ms), micros(r.end_ms()))).collect();
             lost.extend(subtract(&[interval], &merge(others, 0)));
         }
@@ -85,12 +85,17 @@ impl Catalogue {
         let streams = index.keys.iter().zip(&index.streams);
         for (key, rows) in streams.filter(|(key, _)| only.is_none_or(|o| o == **key)) {
             let place = |r: &Packed| (r.start_ms, *key, u64::from(r.number));
-            let at = after.map_or(0, |after| rows.closed.partition_point(|r| place(r) <= after));
-            let Some(row) = rows.closed.get(at) else { continue };
-            if best.is_none_or(|b| place(row) < b)
-                && let Some(full) = closed_row(index, *key, row)
+            let bound = after.map(|(start_ms, stream, number)| match key.cmp(&stream) {
+                Ordering::Less => (start_ms, u32::MAX),
+                Ordering::Equal => (start_ms, narrow(number)),
+                Ordering::Greater => (start_ms.saturating_sub(1), u32::MAX),
+            });
+            let row = bound.map_or_else(|| rows.closed.first(), |bound| rows.closed.behind(bound));
+            let Some(row) = row else { continue };
+            if best.is_none_or(|b| place(&row) < b)
+                && let Some(full) = closed_row(index, *key, &row)
             {
-                best = Some(place(row));
+                best = Some(place(&row));
                 found = Some(full);
             }
         }
@@ -104,10 +109,10 @@ impl Catalogue {
         let Some(rows) = inner.index.rows(&key) else { return Vec::new() };
         let (from_ms, to_ms) = (from.millis(), to.millis() + 1);
         let mut out: Vec<SegmentRow> = rows
+            .closed
             .overlapping(from_ms, to_ms)
-            .iter()
             .filter(|r| micros(r.start_ms) <= to && micros(r.end_ms()) > from)
-            .filter_map(|r| closed_row(&inner.index, key, r))
+            .filter_map(|r| closed_row(&inner.index, key, &r))
             .collect();
         out.extend(
             rows.open
@@ -127,13 +132,7 @@ impl Catalogue {
         let open = rows.open.iter().find(|o| u64::from(o.number) == number && o.bytes > 0);
         match open {
             Some(o) => open_row(&inner.index, key, o),
-            // Numbers grow with time almost always; a clock set back is the exception.
-            None => {
-                let guess = rows.closed.partition_point(|r| u64::from(r.number) < number);
-                let near = rows.closed.get(guess).filter(|r| u64::from(r.number) == number);
-                let row = near.or_else(|| rows.closed.iter().find(|r| u64::from(r.number) == number))?;
-                closed_row(&inner.index, key, row)
-            }
+            None => closed_row(&inner.index, key, &rows.closed.by_number(narrow(number))?),
         }
     }
 
@@ -156,8 +155,8 @@ impl Catalogue {
 fn unread(rows: &StreamRows, alive: Option<UtcMicros>) -> impl Iterator<Item = Interval> {
     rows.open.iter().filter(|o| !o.live && o.bytes == 0).map(move |o| {
         let from = micros(o.start_ms);
-        let closed = rows.closed.get(rows.closed.partition_point(|r| r.start_ms <= o.start_ms));
-        let gap = rows.gaps.get(rows.gaps.partition_point(|g| g.interval.from <= from));
+        let closed = rows.closed.after(o.start_ms);
+        let gap = rows.gaps.after(from);
         let open = rows.open.iter().map(|other| micros(other.start_ms)).filter(|start| *start > from);
         let next = open
             .chain(closed.map(|r| micros(r.start_ms)))
@@ -171,13 +170,12 @@ fn unread(rows: &StreamRows, alive: Option<UtcMicros>) -> impl Iterator<Item = I
 fn summarise(rows: &StreamRows) -> Summary {
     let open = rows.open.iter().filter(|o| o.bytes > 0);
     let first = rows.closed.first().map(|r| micros(r.start_ms));
-    let last = rows.closed.iter().rev().take(8).map(|r| micros(r.end_ms())).max();
+    let last = rows.closed.end_ms().map(micros);
     Summary {
         first: first.into_iter().chain(open.clone().map(|o| micros(o.start_ms))).min(),
         last: last.into_iter().chain(open.clone().map(|o| o.to)).max(),
         segments: rows.closed.len(),
-        bytes: rows.closed.iter().map(|r| u64::from(r.bytes)).sum::<u64>()
-            + open.map(|o| o.bytes).sum::<u64>(),
+        bytes: rows.closed.bytes() + open.map(|o| o.bytes).sum::<u64>(),
         gap: rows.open_gap,
     }
 }

@@ -6,7 +6,7 @@ use fengsui_config::ids::VolumeId;
 use serde::Serialize;
 
 use super::log::Record;
-use super::{Catalogue, Inner, narrow};
+use super::{Catalogue, narrow};
 use crate::segment::SegmentRow;
 
 /// What the catalogue knows to lie on a volume.
@@ -29,18 +29,15 @@ impl Catalogue {
     /// changes, when it is no longer where `row` says: deleted, or moved by somebody else.
     pub fn relocated(&self, row: &SegmentRow, to: &VolumeId) -> bool {
         let mut inner = self.inner.write();
-        let Inner { index, unwritten } = &mut *inner;
-        let Some(stream) = index.by_key.get(&row.key).copied() else { return false };
-        let Some(from) = index.volumes.iter().position(|v| *v == row.volume) else { return false };
-        let Some(rows) = index.streams.get(stream as usize) else { return false };
+        let Some(stream) = inner.index.by_key.get(&row.key).copied() else { return false };
+        let Some(from) = inner.index.volumes.iter().position(|v| *v == row.volume) else { return false };
+        let Some(rows) = inner.index.streams.get(stream as usize) else { return false };
         let number = narrow(row.number);
-        let same = |p: &super::log::Packed| {
-            p.start_ms == row.start_ms && p.number == number && usize::from(p.volume) == from
-        };
-        let Some(mut packed) = rows.closed.iter().rev().copied().find(|p| same(p)) else { return false };
+        let here = rows.closed.get(row.start_ms, number).filter(|p| usize::from(p.volume) == from);
+        let Some(mut packed) = here else { return false };
         // The newest segment's hash goes with its row: the next segment names it.
         let hash = if number >= rows.last_number { rows.last_hash } else { [0; 32] };
-        packed.volume = index.volume(to, unwritten);
+        packed.volume = inner.volume(to);
         inner.record(Record::Closed { stream, row: packed, hash });
         true
     }

@@ -124,3 +124,21 @@ fn open_readers_are_bounded() {
     }
     assert_eq!(footage.readers.len(), limits::SEGMENT_READERS_MAX);
 }
+
+#[test]
+fn a_listing_reads_each_closed_file_a_few_times_and_the_second_not_at_all() {
+    let fs = SimFs::new(1);
+    let (footage, rows) = footage(&fs);
+    let made = kit::closed(&fs, Path::new("/v1"), &kit::info(false), &kit::stream(1500, 50, 200, false));
+    *rows.0.lock() = vec![made.row];
+    let reads = || fs.stats().calls.get(&crate::fs::Operation::Read).copied().unwrap_or(0);
+    let before = reads();
+    let list = footage.gops(kit::key(), second(0), second(60)).unwrap();
+    assert!(list.items.len() >= 30);
+    // Preamble, end of the file, final record, fragment table; some end with a read that finds the end.
+    let first = reads() - before;
+    assert!((3..=8).contains(&first), "{first} reads");
+    let again = reads();
+    assert_eq!(footage.gops(kit::key(), second(0), second(60)).unwrap(), list);
+    assert_eq!(reads(), again);
+}

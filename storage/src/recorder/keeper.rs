@@ -153,9 +153,11 @@ impl Checker {
             self.core.pause(limits::VOLUME_SWEEP_INTERVAL);
         }
         self.check();
+        let mut audited = None;
         while !self.core.is_stopping() {
             self.core.pause(limits::VOLUME_PROBE_INTERVAL);
             self.recover();
+            self.tend_catalogue(&mut audited);
             self.core.settle_strays();
             let back = |v: &VolumeCell| v.unchecked.load(Ordering::Acquire) && v.status.read().is_there();
             if self.core.volumes.iter().any(back) {
@@ -164,9 +166,32 @@ impl Checker {
         }
     }
 
+    /// Writes the catalogue's log afresh when that is due, and looks for time that nothing explains.
+    fn tend_catalogue(&self, audited: &mut Option<MonoMicros>) {
+        let (catalogue, now) = (&self.core.options.catalogue, self.core.options.clock.mono());
+        if catalogue.compaction_due(now) {
+            match catalogue.compact() {
+                Ok(done) => tracing::info!(?done, "catalogue written afresh"),
+                Err(e) => {
+                    count(&self.core.totals.errors, 1);
+                    tracing::error!(error = %e, "catalogue keeps its old log");
+                }
+            }
+        }
+        if audited.is_none_or(|at| now.since(at) >= limits::AUDIT_INTERVAL) {
+            *audited = Some(now);
+            let report = catalogue.audit();
+            if report.unexplained_us > 0 {
+                let (unexplained_us, first) = (report.unexplained_us, report.holes.first());
+                tracing::error!(unexplained_us, ?first, "time is neither footage nor gap");
+            }
+        }
+    }
+
     /// Compares the names on every volume that is there and has not been looked at since it came.
     pub(super) fn check(&self) {
         self.recover();
+        let mut missing = Vec::new();
         for (index, volume) in self.core.volumes.iter().enumerate() {
             if volume.status.read().state == VolumeState::Missing || self.core.is_stopping() {
                 continue;
@@ -176,8 +201,12 @@ impl Checker {
             }
             match self.core.options.catalogue.check_volume(&volume.id, &volume.root, &self.core.stopping) {
                 Ok(report) => {
-                    if report.added + report.missing + report.unfinished + report.strays.len() as u64 > 0 {
+                    let found = report.added + report.missing + report.unfinished + report.shortened;
+                    if found + report.strays.len() as u64 > 0 {
                         tracing::warn!(volume = %volume.id, ?report, "catalogue was not what is on the disk");
+                    }
+                    if report.missing > 0 {
+                        missing.push(index);
                     }
                     self.core.add_strays(index, report.strays);
                 }
@@ -186,6 +215,11 @@ impl Checker {
                     tracing::error!(volume = %volume.id, error = %e, "names could not be checked");
                 }
             }
+        }
+        // A file that somebody moved to another volume counts as a second copy there until it is missed here.
+        for index in missing {
+            let others = self.core.volumes.iter().enumerate().filter(|(other, _)| *other != index);
+            others.for_each(|(_, volume)| volume.unchecked.store(true, Ordering::Release));
         }
         self.core.settle_strays();
         self.core.moves.rescan();

@@ -11,6 +11,7 @@
 mod bench;
 mod model;
 mod threads;
+mod truth;
 mod volumes;
 
 use std::path::Path;

@@ -2,6 +2,7 @@
 //! the run, since the machine's own speed drifts between runs.
 
 pub mod camsim;
+pub mod catalogue;
 pub mod child;
 pub mod floor;
 pub mod recorder;

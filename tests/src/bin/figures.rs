@@ -29,6 +29,8 @@ struct Arguments {
 enum Command {
     /// Cost of the simulator itself
     Camsim(bench::camsim::Options),
+    /// The catalogue of a whole city: 12.1 million segments
+    Catalogue(bench::catalogue::Options),
     /// Recording cost beside ffmpeg and the floor
     Recorder(bench::recorder::Options),
     /// The write path alone: cost and extents of many files beside the bare floor
@@ -80,6 +82,7 @@ enum Command {
 fn main() -> ExitCode {
     let done = match Arguments::parse().command {
         Command::Camsim(options) => bench::camsim::run(&options, &mut |figure| println!("{figure}")),
+        Command::Catalogue(options) => bench::catalogue::run(&options, &mut |figure| println!("{figure}")),
         Command::Recorder(options) => bench::recorder::run(&options, &mut |figure| println!("{figure}")),
         Command::WritePath(options) => bench::write_path::run(&options, &mut |figure| println!("{figure}")),
         Command::Floor { address, cameras, seconds, sweep_ms, out } => {

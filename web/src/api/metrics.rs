@@ -61,6 +61,7 @@ fn write(app: &App) -> String {
     volumes(&mut page, &system);
     integrity(&mut page, app);
     volume_details(&mut page, app);
+    catalogue(&mut page, app);
     hub(&mut page, app);
     live(&mut page, app);
     streams(&mut page, app);
@@ -134,6 +135,21 @@ fn volume_details(page: &mut Page, app: &App) {
             page.sample(name, &format!("{{volume=\"{}\"}}", v.id), value(v));
         }
     }
+}
+
+fn catalogue(page: &mut Page, app: &App) {
+    let stats = app.media.index_stats();
+    page.single("catalogue_segments", "gauge", "Closed segments known.", stats.segments);
+    page.single("catalogue_gaps", "gauge", "Gaps known.", stats.gaps);
+    page.single("catalogue_memory_bytes", "gauge", "Memory of the index of footage.", stats.memory_bytes);
+    page.single("catalogue_log_bytes", "gauge", "Length of the log of the index.", stats.log_bytes);
+    page.single("catalogue_write_errors_total", "counter", "Failed writes of that log.", stats.write_errors);
+    page.single(
+        "footage_unexplained_seconds",
+        "gauge",
+        "Time that is neither footage nor a gap with a reason, when it was last looked for; must be 0.",
+        stats.unexplained_us as f64 / 1e6,
+    );
 }
 
 fn hub(page: &mut Page, app: &App) {

@@ -1,6 +1,7 @@
 //! The HTTP API and its table of routes.
 
 pub mod cameras;
+pub mod days;
 pub mod events;
 pub mod footage;
 pub mod hls;
@@ -81,6 +82,7 @@ fn routes(app: Arc<App>) -> Routes {
         .on(Method::GET, "/api/v1/events", LoggedIn, events::stream)
         .on(Method::GET, "/api/v1/live/ws", LoggedIn, live::socket::upgrade)
         .on(Method::POST, "/api/v1/tickets", LoggedIn, tickets::create)
+        .on(Method::GET, "/api/v1/footage/days", LoggedIn, days::show)
         .on(Method::GET, timeline, Camera, footage::timeline)
         .on(Method::GET, gops, Camera, footage::gops)
         .on(Method::GET, init, Camera, footage::init)

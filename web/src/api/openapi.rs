@@ -21,7 +21,7 @@ use utoipa::OpenApi;
         super::metrics::show, super::integrity::show, super::integrity::check, super::events::stream, show,
         super::cameras::list, super::cameras::one, super::cameras::csv,
         crate::live::socket::upgrade,
-        super::footage::timeline, super::footage::gops, super::footage::init, super::footage::gop,
+        super::days::show, super::footage::timeline, super::footage::gops, super::footage::init, super::footage::gop,
         super::footage::still, super::footage::segments, super::footage::segment,
         super::hls::playlist, super::hls::init, super::hls::part,
         super::tickets::create,

@@ -326,6 +326,46 @@ async fn a_timeline_shows_footage_and_gaps_with_reasons() {
 }
 
 #[tokio::test]
+async fn days_show_minutes_of_many_cameras_and_no_picture() {
+    let node = node();
+    let cookie = node.set_up().await;
+    let at = |s: i64| fengsui_config::clock::UtcMicros(NOW.0 + s * 1_000_000);
+    *node.index.spans.lock() = vec![
+        (at(0), at(600), Stretch::Footage { open: false }),
+        (at(600), at(661), Stretch::Gap(OFFLINE)),
+        (at(86_400), at(86_401), Stretch::Footage { open: true }),
+    ];
+    let days =
+        |rest: &str, to: i64| format!("/api/v1/footage/days?from_us={}&to_us={}{rest}", at(0).0, at(to).0);
+    let answer = node.get(&days("", 86_460), &cookie).await.json();
+    let items = answer["items"].as_array().unwrap();
+    assert!(items.len() > 1 && items.iter().any(|i| i["camera"] == CAMERA), "all cameras: {answer}");
+    let one = node.get(&days(&format!("&cameras={CAMERA}"), 86_460), &cookie).await.json();
+    assert_eq!(one["items"].as_array().unwrap().len(), 1);
+    let first = &one["items"][0]["days"][0];
+    assert_eq!(
+        (first["footage_us"].as_i64(), first["gap_us"].as_i64()),
+        (Some(600_000_000), Some(61_000_000))
+    );
+    assert_eq!(first["reason"], "camera_offline");
+    assert_eq!(first["footage"].as_str().map(|b| (b.len(), &b[..6])), Some((240, "/wMAAA")));
+    assert_eq!(first["gaps"].as_str().map(|b| &b[..6]), Some("AAwAAA"));
+    let second = json!({"from_us": at(86_400).0, "to_us": at(86_460).0, "footage_us": 1_000_000, "gap_us": 0,
+        "footage": "AQ=="});
+    assert_eq!(one["items"][0]["days"][1], second);
+    assert!(node.register.of("viewing.footage").is_empty(), "days show no picture");
+    for (rest, field) in [("&cameras=12", "cameras"), ("&stream=third", "stream")] {
+        let refused = node.get(&days(rest, 60), &cookie).await;
+        assert_eq!(refused.status, StatusCode::BAD_REQUEST);
+        assert!(refused.json().to_string().contains(field), "{rest}");
+    }
+    let many = vec![CAMERA; 200].join(",");
+    let refused = node.get(&days(&format!("&cameras={many}"), 30 * 86_400), &cookie).await;
+    assert_eq!(refused.status, StatusCode::BAD_REQUEST);
+    assert_eq!(node.get(&days("", 60), "").await.status, StatusCode::UNAUTHORIZED);
+}
+
+#[tokio::test]
 async fn a_viewing_is_in_the_register_once_before_anything_is_shown() {
     let node = node();
     let cookie = node.set_up().await;
