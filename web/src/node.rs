@@ -505,12 +505,6 @@ impl FootageIndex for CatalogueIndex {
     fn stats(&self) -> CatalogueStats {
         self.catalogue.stats()
     }
-    fn day_strip(&self, key: StreamKey, from: UtcMicros, to: UtcMicros) -> DayStrip {
-        self.0.day_strip(key, from, to)
-    }
-    fn stats(&self) -> CatalogueStats {
-        self.0.stats()
-    }
     fn extent(&self, key: StreamKey) -> (Option<UtcMicros>, Option<UtcMicros>) {
         let summary = self.catalogue.summary(key);
         let archived = self.archives.extent(key);
