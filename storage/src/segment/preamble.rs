@@ -37,6 +37,10 @@ pub(super) fn open(w: &mut Window<'_>) -> Result<(Scan, Trust), Stop> {
     let Some((commit, linked)) = records::decode_commit_unlinked(&record, 0) else {
         return strict.map(|scan| (scan, Trust::Unlinked));
     };
+    if commit.number != 0 {
+        // A crash left the first group out; what a later one continues is not the preamble.
+        return strict.map(|scan| (scan, Trust::Unlinked));
+    }
     if let Ok(scan) = strict
         && linked(&scan.chain) == commit.chain
     {
