@@ -31,6 +31,7 @@ bench: ## measure the figures in full: recording cost beside ffmpeg and the bare
 	@tests/scripts/figures.sh full
 
 bench-write-path: ## cost of the write path at FILES files (1400) of MIB MiB (8) each
+	@tests/scripts/setup.sh build
 	cargo build --locked --release -p fengsui-tests --bin figures
 	target/release/figures write-path --files $(or $(FILES),1400) --mib $(or $(MIB),8) $(if $(OUT),--out $(OUT))
 

@@ -15,12 +15,14 @@ case $form in
     recorder=(--cameras 100 --ffmpeg 10 --seconds 15)
     record=(--cameras 16 --minutes 0.5)
     kill=(--runs 10)
+    write_path=(--files 200 --mib 4)
     ;;
   full)
     archive=()
     recorder=()
     record=(--cameras 16 --minutes 10)
     kill=(--runs 50)
+    write_path=()
     ;;
   *) echo 'usage: figures.sh short|full' >&2; exit 2 ;;
 esac
@@ -41,6 +43,7 @@ figures() {
 figures target/release/figures camsim
 figures target/release/figures recorder "${recorder[@]}"
 figures target/release/figures archive "${archive[@]}"
+figures target/release/figures write-path "${write_path[@]}"
 figures target/release/figures record "${record[@]}"
 figures target/release/figures kill "${kill[@]}"
 figures env FENGSUI_BIN="$PWD/target/release/fengsui" CAMSIM_BIN="$PWD/target/release/camsim" npm --prefix web/ui run --silent e2e
