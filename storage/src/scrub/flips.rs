@@ -43,13 +43,15 @@ enum Verdict {
     Harmless,
 }
 
+/// The verdict on a copy of which the byte at an offset has one bit flipped, or what is wrong.
+type Judge = Box<dyn Fn(&[u8], usize) -> Result<Verdict, String>>;
+
 /// One kind of file, its bytes, and the judge of a flipped copy.
 struct Kind {
     name: &'static str,
     weight: u32,
     bytes: Vec<u8>,
-    /// The verdict, or what is wrong.
-    judge: Box<dyn Fn(&[u8], usize) -> Result<Verdict, String>>,
+    judge: Judge,
 }
 
 fn check(holds: bool, what: &str) -> Result<(), String> {
@@ -209,7 +211,7 @@ fn catalogue_log() -> Kind {
     for n in 0..60 {
         let row = crate::segment::SegmentRow {
             number: n,
-            start_ms: kit::START.millis() + n as i64 * 60_000,
+            start_ms: kit::START.millis() + i64::try_from(n).unwrap() * 60_000,
             ..made.row.clone()
         };
         log.closed(&row, [n as u8; 32]);
