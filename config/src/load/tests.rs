@@ -436,8 +436,20 @@ fn promises_below_the_law_are_refused_outside_a_laboratory() {
 
 #[test]
 fn water_marks_have_their_refusals() {
-    refused("reserve_mib = 100", "high_water_percent = 90\nlow_water_percent = 90", expect!["fengsui.toml:17:21: storage.volume.low_water_percent = 90: is not below high_water_percent = 90; let the low mark be below the high one"]);
-    refused("reserve_mib = 100", "high_water_percent = 100", expect!["fengsui.toml:16:22: storage.volume.high_water_percent = 100: is out of bounds; write percent between 10 and 99.5"]);
+    refused(
+        "reserve_mib = 100",
+        "high_water_percent = 90\nlow_water_percent = 90",
+        expect![
+            "fengsui.toml:17:21: storage.volume.low_water_percent = 90: is not below high_water_percent = 90; let the low mark be below the high one"
+        ],
+    );
+    refused(
+        "reserve_mib = 100",
+        "high_water_percent = 100",
+        expect![
+            "fengsui.toml:16:22: storage.volume.high_water_percent = 100: is out of bounds; write percent between 10 and 99.5"
+        ],
+    );
 }
 
 #[test]

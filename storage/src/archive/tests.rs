@@ -196,6 +196,7 @@ impl City {
     pub(super) fn new(count: u64) -> Self {
         let fs = SimFs::new(1);
         fs.create_dir_all(Path::new("/cold")).unwrap();
+        fs.sync_dir(Path::new("/cold")).unwrap();
         fs.sync_dir(Path::new("/")).unwrap();
         let rows: Vec<SegmentRow> = (1..=count).map(|n| segment(&fs, n, 150, 2000)).collect();
         let end = rows.last().map_or(kit::START, SegmentRow::end);

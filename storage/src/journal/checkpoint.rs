@@ -4,7 +4,7 @@
 //! and the records that state is made of, as they were. So the chain stays verifiable from the checkpoint on, and a
 //! reduction over the checkpoint's records and what follows gives the same state as one over everything.
 //!
-//! Order: checkpoint durable, record `journal.dropped` durable, files removed, older checkpoints removed. A crash in
+//! Order: checkpoint durable, record `journal.dropped` durable, files removed (oldest first, each durably), older checkpoints removed. A crash in
 //! between leaves more than needed, never less.
 //!
 //! ```text
@@ -269,10 +269,12 @@ impl Journal {
             JournalError::Store(e) => StoreError::Invalid(e.to_string()),
             other => StoreError::Invalid(other.to_string()),
         })?;
+        // One by one, oldest first: a power cut must not leave a hole among the files, for readers take what the
+        // checkpoint carries over only before the oldest one.
         for path in &found.gone {
             self.fs.remove(path).map_err(StoreError::io("remove journal file", path))?;
+            self.fs.sync_dir(&self.dir).map_err(StoreError::io("sync directory", &self.dir))?;
         }
-        self.fs.sync_dir(&self.dir).map_err(StoreError::io("sync directory", &self.dir))?;
         for (seq, path) in list(&*self.fs, &self.dir)? {
             if seq < found.seq {
                 self.fs.remove(&path).map_err(StoreError::io("remove checkpoint", &path))?;
