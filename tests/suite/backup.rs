@@ -85,13 +85,16 @@ async fn a_node_lost_after_its_backup_is_restored_elsewhere() {
     let lines: Vec<Value> =
         String::from_utf8_lossy(&export.stdout).lines().map(|l| serde_json::from_str(l).unwrap()).collect();
     assert!(lines.len() >= 2 && lines.iter().all(|l| l["kind"].as_str().unwrap().starts_with("session.")));
-    // The last record cut away: the node's own check says so.
-    let journal = elsewhere.path().join("data/journal");
-    let newest = std::fs::read_dir(&journal).unwrap().map(|e| e.unwrap().path());
+    a_cut_end_is_seen(&config, &elsewhere.path().join("data/journal"));
+}
+
+/// The last record cut away: the node's own check says so.
+fn a_cut_end_is_seen(config: &Path, journal: &Path) {
+    let newest = std::fs::read_dir(journal).unwrap().map(|e| e.unwrap().path());
     let newest = newest.filter(|p| p.extension().is_some_and(|e| e == "journal")).max().unwrap();
     let bytes = std::fs::read(&newest).unwrap();
     std::fs::write(&newest, &bytes[..bytes.len() - 60]).unwrap();
-    let verified = fengsui(&["journal", "verify"], &config);
+    let verified = fengsui(&["journal", "verify"], config);
     assert_eq!(verified.status.code(), Some(1), "{}", said(&verified));
     assert!(said(&verified).contains("its end was cut"), "{}", said(&verified));
 }

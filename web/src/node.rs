@@ -4,35 +4,34 @@
 //! Start: lock, key, journal, accounts, listening sockets, catalogue, hub, recorder, fleet, web. Stop: web (accepts
 //! no more, ends walls and event streams), fleet, recorder (closes its segments), journal. Each step has a bound.
 
+mod views;
+
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use fengsui_config::clock::{Clock, SystemClock, UtcMicros};
+use fengsui_config::clock::{Clock, SystemClock};
 use fengsui_config::ids::{StreamKey, StreamKind};
 use fengsui_config::retention::RetentionConfig;
 use fengsui_config::topology::RecordPolicy;
 use fengsui_config::{Config, Topology, WebConfig, limits};
 use fengsui_ingest::{CameraSpec, Fleet, FleetOptions};
 use fengsui_storage::board::Board;
-use fengsui_storage::catalogue::{Catalogue, CatalogueStats, DayStrip, SpanKind};
+use fengsui_storage::catalogue::Catalogue;
 use fengsui_storage::error::StoreError;
-use fengsui_storage::frame::GapReason;
 use fengsui_storage::fs::{Fs, RealFs};
-use fengsui_storage::gaps::Interval;
 use fengsui_storage::hub::Hub;
-use fengsui_storage::journal::{Journal, JournalPage};
-use fengsui_storage::playback::{Footage, SegmentIndex};
-use fengsui_storage::recorder::{Recorder, RecorderOptions, VolumeLoad};
+use fengsui_storage::journal::Journal;
+use fengsui_storage::playback::Footage;
+use fengsui_storage::recorder::{Recorder, RecorderOptions};
 use fengsui_storage::retention::{Retention, camera_facts};
 use fengsui_storage::scrub::{ScrubOptions, Scrubber};
-use fengsui_storage::segment::{KeyId, NodeKey, SegmentRow};
-use fengsui_storage::volume::{IDENTITY_FILE, VolumeMode, VolumeState as StoredState, VolumeStatus};
-use futures::future::BoxFuture;
+use fengsui_storage::segment::{KeyId, NodeKey};
+use fengsui_storage::volume::IDENTITY_FILE;
 use parking_lot::Mutex;
-use serde_json::{Value, json};
+use serde_json::json;
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
@@ -43,21 +42,19 @@ use crate::archive::{self, ArchiveStartError, Archives};
 use crate::auth::Auth;
 use crate::auth::accounts::Accounts;
 use crate::auth::random::NoRandom;
-use crate::auth::register::{Register, RegisterError, Wanted, kinds};
+use crate::auth::register::{Register, kinds};
 use crate::http::accept::{self, Door};
 use crate::http::tls::{self, Identity, TlsError};
 use crate::integrity::{Beside, Integrity, JournalReporter};
 use crate::lock::{DataLock, LockError};
-use crate::media::{FootageIndex, Media, Span, Stretch};
+use crate::media::Media;
 use crate::orders;
 use crate::paths;
-use crate::recordings::{
-    OrderRefused, RecordingNow, Recordings, VolumeDetail, VolumeNow, VolumeOrder, VolumeState, VolumeUse,
-    own_file_system,
-};
+use crate::recordings::VolumeState;
 use crate::reload::Reloader;
 use crate::retention::{self, Retained};
 use crate::trail;
+use views::{CatalogueIndex, JournalRegister, RecorderView};
 
 /// How often old journal files are looked for.
 const DAY: Duration = Duration::from_secs(86_400);
@@ -444,166 +441,4 @@ fn serve(app: &Arc<App>, doors: Vec<Door>) -> Vec<String> {
         app.tasks.spawn(loop_of_door);
     }
     urls
-}
-
-/// The journal as register.
-struct JournalRegister(Arc<Journal>);
-
-impl Register for JournalRegister {
-    fn append(&self, kind: &'static str, body: Value) -> BoxFuture<'_, Result<u64, RegisterError>> {
-        Box::pin(async move { self.0.append(kind, body).await.map_err(|e| RegisterError(e.to_string())) })
-    }
-
-    fn page(
-        &self,
-        before: u64,
-        limit: usize,
-        wanted: Wanted,
-    ) -> BoxFuture<'_, Result<JournalPage, RegisterError>> {
-        let journal = self.0.clone();
-        Box::pin(async move {
-            let read = tokio::task::spawn_blocking(move || journal.page(before, limit, &*wanted)).await;
-            let page = read.map_err(|e| RegisterError(e.to_string()))?;
-            page.map_err(|e| RegisterError(e.to_string()))
-        })
-    }
-}
-
-/// The catalogue as the index of playback and timeline.
-struct CatalogueIndex {
-    catalogue: Arc<Catalogue>,
-    archives: Arc<Archives>,
-}
-
-impl SegmentIndex for CatalogueIndex {
-    fn segments(&self, key: StreamKey, from: UtcMicros, to: UtcMicros) -> Vec<SegmentRow> {
-        let local = self.catalogue.segments(key, from, to);
-        self.archives.tiers().add(local, key, from, to)
-    }
-    fn lost(&self, key: StreamKey, from: UtcMicros, to: UtcMicros) -> Vec<(u64, Interval)> {
-        self.catalogue.damages().lost(key, from, to)
-    }
-}
-
-impl FootageIndex for CatalogueIndex {
-    fn spans(&self, key: StreamKey, from: UtcMicros, to: UtcMicros) -> Vec<Span> {
-        let spans = self.catalogue.spans(key, from, to);
-        let stretch = |kind| match kind {
-            SpanKind::Footage { open } => Stretch::Footage { open, archived: false },
-            SpanKind::Gap(reason) => Stretch::Gap(reason),
-        };
-        let spans = spans.into_iter().map(|s| (s.from, s.to, stretch(s.kind))).collect();
-        let tiers = self.archives.tiers();
-        let archived = |r: &SegmentRow| tiers.0.iter().any(|t| *t.id() == r.volume);
-        let rows = SegmentIndex::segments(self, key, from, to);
-        let rows = rows.iter().filter(|r| archived(r)).map(|r| (r.start(), r.end())).collect();
-        archive::overlay(spans, rows, (from, to))
-    }
-    fn day_strip(&self, key: StreamKey, from: UtcMicros, to: UtcMicros) -> DayStrip {
-        self.catalogue.day_strip(key, from, to)
-    }
-    fn stats(&self) -> CatalogueStats {
-        self.catalogue.stats()
-    }
-    fn extent(&self, key: StreamKey) -> (Option<UtcMicros>, Option<UtcMicros>) {
-        let summary = self.catalogue.summary(key);
-        let archived = self.archives.extent(key);
-        (
-            summary.first.into_iter().chain(archived.map(|a| a.0)).min(),
-            summary.last.into_iter().chain(archived.map(|a| a.1)).max(),
-        )
-    }
-}
-
-/// The recorder as the API shows it.
-struct RecorderView(Arc<Recorder>);
-
-impl Recordings for RecorderView {
-    fn volume_details(&self) -> Vec<VolumeDetail> {
-        let loads = self.0.volume_loads().into_iter();
-        self.0.volumes().into_iter().zip(loads).map(|(v, load)| detail(v, load)).collect()
-    }
-
-    fn order(&self, volume: &str, order: VolumeOrder) -> Result<(), OrderRefused> {
-        let id = volume.parse().map_err(|_| OrderRefused(format!("{volume} is no name of a volume")))?;
-        let done = match order {
-            VolumeOrder::Use => self.0.set_volume_mode(&id, VolumeMode::Use).map(drop),
-            VolumeOrder::Drain => self.0.set_volume_mode(&id, VolumeMode::Drain).map(drop),
-            VolumeOrder::Evacuate => self.0.set_volume_mode(&id, VolumeMode::Evacuate).map(drop),
-            VolumeOrder::Adopt => self.0.adopt_volume(&id).map(drop),
-            VolumeOrder::Replace | VolumeOrder::ReplaceFolder => {
-                if let Some(known) = self.0.volumes().into_iter().find(|v| v.id == id) {
-                    own_file_system(&known.root, order).map_err(OrderRefused)?;
-                }
-                self.0.replace_volume(&id).map(drop)
-            }
-        };
-        done.map_err(|e| OrderRefused(e.to_string()))
-    }
-
-    fn stream(&self, key: &StreamKey) -> Option<RecordingNow> {
-        let now = self.0.stream(*key).filter(|s| s.due)?;
-        // A volume that fails keeps every stream from being recorded, whatever the camera does.
-        let volumes = self.0.volumes();
-        let no_room = !volumes.is_empty() && volumes.iter().all(|v| v.state != StoredState::Ok);
-        let disk = if volumes.iter().all(|v| v.state == StoredState::Full) {
-            GapReason::DiskFull
-        } else {
-            GapReason::DiskError
-        };
-        let reason = if no_room && !now.recording { Some(disk) } else { now.reason };
-        Some(RecordingNow { recording: now.recording, reason, since: Some(now.since), last: now.last })
-    }
-
-    fn volumes(&self) -> Vec<VolumeNow> {
-        let volumes = self.0.volumes().into_iter();
-        let shown = volumes.map(|v| VolumeNow {
-            id: v.id.to_string(),
-            state: shown(v.state),
-            detail: v.detail,
-            total_bytes: v.total_bytes,
-            free_bytes: v.free_bytes,
-        });
-        shown.collect()
-    }
-}
-
-fn shown(state: StoredState) -> VolumeState {
-    match state {
-        StoredState::Ok => VolumeState::Ok,
-        StoredState::Full => VolumeState::Full,
-        StoredState::Error => VolumeState::Error,
-        StoredState::Missing => VolumeState::Missing,
-    }
-}
-
-fn detail(v: VolumeStatus, load: VolumeLoad) -> VolumeDetail {
-    let (segments, bytes) = (load.usage.segments, load.usage.bytes);
-    let waits = |n: u64| if load.sends_away { n } else { 0 };
-    VolumeDetail {
-        id: v.id.to_string(),
-        state: shown(v.state),
-        detail: v.detail,
-        since_us: v.since.0,
-        mode: match v.mode {
-            VolumeMode::Use => VolumeUse::Use,
-            VolumeMode::Drain => VolumeUse::Drain,
-            VolumeMode::Evacuate => VolumeUse::Evacuate,
-        },
-        weight: v.weight,
-        stage: v.stage.map(|s| s.to_string()),
-        is_stage: v.is_stage,
-        total_bytes: v.total_bytes,
-        free_bytes: v.free_bytes,
-        reserve_bytes: v.reserve_bytes,
-        segments,
-        bytes,
-        open_segments: load.usage.open,
-        waiting_segments: waits(segments),
-        waiting_bytes: waits(bytes),
-        moved_segments: load.moved,
-        moved_bytes: load.moved_bytes,
-        move_failures: load.failures,
-        alarm: load.alarm,
-    }
 }
