@@ -61,7 +61,6 @@ fn scene(s3: &S3) -> Scene {
 }
 
 #[tokio::test]
-#[ignore = "run it by name until it has been seen to hold beside the others: needs moto_server"]
 async fn footage_that_left_its_volume_plays_from_an_s3_store_and_changed_bytes_are_not_shown() {
     let Some(program) = S3::program() else {
         println!("SKIPPED: moto_server is missing; tests/scripts/setup.sh test installs it");

@@ -14,6 +14,7 @@
 )]
 
 mod archive;
+mod backup;
 mod bad_input;
 mod faults;
 mod kill;

@@ -383,6 +383,40 @@ fn documents_that_people_look_for_are_there() {
     assert!(missing.is_empty(), "missing: {missing:?}");
 }
 
+/// A file that no module names is neither compiled nor run, and nobody is told.
+#[test]
+fn every_rust_file_is_part_of_a_program() {
+    let files = files();
+    let rust: Vec<&File> = files.iter().filter(|f| f.path.ends_with(".rs")).collect();
+    let lost = rust.iter().filter(|f| {
+        let path = Path::new(&f.path);
+        let stem = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+        let folder = path.parent().unwrap_or(Path::new(""));
+        let is_root = ["main", "lib", "build"].contains(&stem.as_str())
+            || ["src/bin", "fuzz_targets", "benches", "examples"].iter().any(|f| folder.ends_with(f));
+        let (owner, name) = if stem == "mod" {
+            let name = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            (folder.parent().unwrap_or(Path::new("")), name)
+        } else {
+            (folder, stem)
+        };
+        let owners =
+            [owner.join("mod.rs"), owner.join("lib.rs"), owner.join("main.rs"), owner.with_extension("rs")];
+        let module = format!("mod {name};");
+        let names = |line: &str| {
+            let line = line.trim();
+            line == module || line.starts_with("pub") && line.ends_with(&format!(" {module}"))
+        };
+        let by_path = format!("#[path = \"{}\"]", path.file_name().unwrap_or_default().display());
+        let named = |o: &&&File| {
+            let owns = owners.iter().any(|path| Path::new(&o.path) == path) && o.text.lines().any(names);
+            owns || Path::new(&o.path).parent() == Some(folder) && o.text.contains(&by_path)
+        };
+        !is_root && rust.iter().find(named).is_none()
+    });
+    none(&lost.map(|f| format!("{}: no module names it", f.path)).collect::<Vec<_>>());
+}
+
 #[test]
 fn every_script_is_well_formed() {
     for file in files().iter().filter(|file| file.path.ends_with(".sh")) {
