@@ -7,7 +7,8 @@ use fengsui_config::ids::{CameraId, StreamKind};
 use fengsui_config::limits;
 use fengsui_config::retention::Emergency;
 use fengsui_config::topology::CameraClass;
-use fengsui_storage::journal::{Journal, kinds};
+use fengsui_storage::error::StoreError;
+use fengsui_storage::journal::{Journal, JournalRecord, kinds};
 use fengsui_storage::retention::RetentionView as Standing;
 use fengsui_storage::retention::forecast::{Forecast, Outlook};
 use fengsui_storage::retention::plan::Why;
@@ -292,6 +293,69 @@ pub struct RegisterQuery {
     cursor: Option<u64>,
     /// Entries of a page, at most 1000.
     limit: Option<usize>,
+    /// `oldest` first (when absent) or `newest` first.
+    order: Option<String>,
+    /// Code of a camera: only what was deleted of it.
+    camera: Option<String>,
+    /// `duty`, `water` or `sacrifice`: only what was deleted for this reason.
+    why: Option<String>,
+}
+
+/// Which entries of the register are wanted.
+#[derive(Debug, Default)]
+struct RegisterFilter {
+    camera: Option<CameraId>,
+    why: Option<Why>,
+}
+
+impl RegisterFilter {
+    fn of(query: &RegisterQuery) -> ApiResult<Self> {
+        let camera = query.camera.as_deref().filter(|c| !c.is_empty());
+        let camera = camera
+            .map(|c| c.parse().map_err(|e| ApiError::bad("camera", format!("The code '{c}' {e}."))))
+            .transpose()?;
+        let why = match query.why.as_deref().filter(|w| !w.is_empty()) {
+            None => None,
+            Some("duty") => Some(Why::Duty),
+            Some("water") => Some(Why::Water),
+            Some("sacrifice") => Some(Why::Sacrifice),
+            Some(other) => {
+                return Err(ApiError::bad("why", format!("'{other}' is no reason of a deletion."))
+                    .remedy("Write duty, water or sacrifice."));
+            }
+        };
+        Ok(Self { camera, why })
+    }
+
+    /// The entry of a record, with the ranges that are wanted of it; none when nothing is.
+    fn entry(&self, record: &JournalRecord) -> Option<RegisterEntry> {
+        if !kinds::is(&record.kind, &record.body, kinds::RETENTION_DELETED) {
+            return None;
+        }
+        let done = Deleted::deserialize(&record.body).ok()?;
+        if self.why.is_some_and(|why| why != done.batch.why) {
+            return None;
+        }
+        let mut ranges = done.batch.ranges;
+        if let Some(camera) = self.camera {
+            ranges.retain(|r| r.key.camera == camera);
+            if ranges.is_empty() {
+                return None;
+            }
+        }
+        Some(RegisterEntry {
+            seq: record.seq,
+            announced: done.announced,
+            at_us: record.at.0,
+            volume: done.batch.volume.to_string(),
+            why: done.batch.why,
+            segments: done.batch.segments,
+            bytes: done.batch.bytes,
+            left: done.left,
+            after_crash: done.after_crash,
+            ranges: ranges.into_iter().map(RangeView::from).collect(),
+        })
+    }
 }
 
 /// Deleted segments of one stream.
@@ -352,11 +416,11 @@ pub struct RegisterEntry {
     pub left: u64,
     /// Entered after a crash.
     pub after_crash: bool,
-    /// By stream.
+    /// By stream; with `camera` only its own.
     pub ranges: Vec<RangeView>,
 }
 
-/// One page of the register, in order.
+/// One page of the register, in the order asked for.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct RegisterPage {
     /// Entries; may be empty although there are more.
@@ -374,37 +438,53 @@ pub async fn register(
 ) -> ApiResult<axum::Json<RegisterPage>> {
     let retained = retained(&app)?;
     let limit = query.limit.unwrap_or(200).clamp(1, limits::PAGE_ROWS_MAX);
-    let from = query.cursor.unwrap_or(1).max(1);
-    let page = tokio::task::spawn_blocking(move || page(&retained.journal, from, limit)).await;
-    Ok(axum::Json(page.map_err(|e| ApiError::internal("read the register of deletions", &e))??))
+    let filter = RegisterFilter::of(&query)?;
+    let newest = match query.order.as_deref().unwrap_or("oldest") {
+        "oldest" => false,
+        "newest" => true,
+        other => {
+            return Err(
+                ApiError::bad("order", format!("'{other}' is no order.")).remedy("Write oldest or newest.")
+            );
+        }
+    };
+    let page = tokio::task::spawn_blocking(move || {
+        if newest {
+            newest_first(&retained.journal, query.cursor.unwrap_or(u64::MAX), limit, &filter)
+        } else {
+            oldest_first(&retained.journal, query.cursor.unwrap_or(1).max(1), limit, &filter)
+        }
+    });
+    let page = page.await.map_err(|e| ApiError::internal("read the register of deletions", &e))?;
+    let page = page.map_err(|e| ApiError::internal("read the register of deletions", &e))?;
+    Ok(axum::Json(page))
 }
 
-fn page(journal: &Journal, from: u64, limit: usize) -> ApiResult<RegisterPage> {
-    let failed =
-        |e: fengsui_storage::error::StoreError| ApiError::internal("read the register of deletions", &e);
+fn oldest_first(
+    journal: &Journal,
+    from: u64,
+    limit: usize,
+    filter: &RegisterFilter,
+) -> Result<RegisterPage, StoreError> {
     let mut page = RegisterPage { items: Vec::new(), next: None };
-    for (looked, record) in journal.read(from).map_err(failed)?.enumerate() {
-        let record = record.map_err(failed)?;
+    for (looked, record) in journal.read(from)?.enumerate() {
+        let record = record?;
         if page.items.len() >= limit || looked >= limits::REGISTER_SCAN_MAX {
             page.next = Some(record.seq);
             break;
         }
-        if !kinds::is(&record.kind, &record.body, kinds::RETENTION_DELETED) {
-            continue;
-        }
-        let Ok(done) = Deleted::deserialize(&record.body) else { continue };
-        page.items.push(RegisterEntry {
-            seq: record.seq,
-            announced: done.announced,
-            at_us: record.at.0,
-            volume: done.batch.volume.to_string(),
-            why: done.batch.why,
-            segments: done.batch.segments,
-            bytes: done.batch.bytes,
-            left: done.left,
-            after_crash: done.after_crash,
-            ranges: done.batch.ranges.into_iter().map(RangeView::from).collect(),
-        });
+        page.items.extend(filter.entry(&record));
     }
     Ok(page)
+}
+
+fn newest_first(
+    journal: &Journal,
+    before: u64,
+    limit: usize,
+    filter: &RegisterFilter,
+) -> Result<RegisterPage, StoreError> {
+    let found = journal.page(before, limit, &|record| filter.entry(record).is_some())?;
+    let items = found.records.iter().filter_map(|record| filter.entry(record)).collect();
+    Ok(RegisterPage { items, next: found.next_before })
 }

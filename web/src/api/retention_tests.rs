@@ -157,6 +157,20 @@ async fn retention_shows_plans_and_registers_what_is_deleted() {
         (page["items"][0]["ranges"][0]["camera"].as_str(), page["items"][0]["bytes"].as_u64()),
         (Some(CAMERA), Some(4))
     );
+    let found = async |query: &str| {
+        let page = node.get(&format!("/api/v1/retention/register?{query}"), &cookie).await.json();
+        page["items"].as_array().unwrap_or(&Vec::new()).len()
+    };
+    assert_eq!(found(&format!("order=newest&camera={CAMERA}&why=duty")).await, 1);
+    assert_eq!((found("order=newest&why=water").await, found("why=sacrifice").await), (0, 0));
+    assert_eq!(found("order=newest&camera=33080201001320999999").await, 0);
+    for (query, field) in [("why=whim", "why"), ("order=best", "order"), ("camera=1", "camera")] {
+        let refused = node.get(&format!("/api/v1/retention/register?{query}"), &cookie).await;
+        assert_eq!(
+            (refused.status, refused.json()["field"].as_str()),
+            (StatusCode::BAD_REQUEST, Some(field))
+        );
+    }
     let left = node.get("/api/v1/retention/plan", &cookie).await.json();
     assert!(left["items"].as_array().unwrap().is_empty());
     let metrics = String::from_utf8(node.get("/metrics", &cookie).await.body.to_vec()).unwrap();

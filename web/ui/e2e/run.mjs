@@ -6,6 +6,7 @@ import { chromium } from 'playwright-core';
 import { pageKit } from './page-kit.mjs';
 import { startStack, stopStack } from './stack.mjs';
 import { files } from './tests/files.mjs';
+import { keeping } from './tests/keeping.mjs';
 import { outages } from './tests/outages.mjs';
 import { playback } from './tests/playback.mjs';
 import { screens } from './tests/screens.mjs';
@@ -17,9 +18,9 @@ const ARGUMENTS = [
   '--headless', '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking',
   '--disable-component-update', '--disable-sync',
 ];
-const TESTS = { setup, wall, screens, playback, files, storage, outages };
+const TESTS = { setup, wall, screens, playback, files, storage, keeping, outages };
 /** The browser itself reports a refused log-in as an error; every other line is one of ours. */
-const EXPECTED = /the server responded with a status of (401|403)|ERR_CONNECTION_REFUSED|ERR_INCOMPLETE_CHUNKED_ENCODING|ERR_EMPTY_RESPONSE|ERR_CONNECTION_RESET|WebSocket connection to/;
+const EXPECTED = /the server responded with a status of (401|403|409)|ERR_CONNECTION_REFUSED|ERR_INCOMPLETE_CHUNKED_ENCODING|ERR_EMPTY_RESPONSE|ERR_CONNECTION_RESET|WebSocket connection to/;
 
 const only = process.argv.slice(2);
 const shots = process.env.SHOTS ?? fileURLToPath(new URL('../.e2e/', import.meta.url));

@@ -68,7 +68,7 @@ function collect(stream, onLine) {
   });
 }
 
-function configuration(rtsp, listen) {
+function configuration(rtsp, listen, shelf, more = '') {
   const sites = [['33080201002160000001', '人民路口'], ['33080201002160000002', '火车站广场']];
   const cameras = Array.from({ length: CAMERAS }, (_, i) => {
     const n = i + 1;
@@ -87,7 +87,11 @@ ring_budget_mib = 256
 id = "v1"
 path = "footage"
 reserve_mib = 16
-[city]
+[[storage.archive]]
+id = "shelf"
+url = "file://${shelf}"
+after_minutes = 0
+${more}[city]
 code = "33080000002000000001"
 name = "衢州市"
 [[sub_centre]]
@@ -115,7 +119,9 @@ export async function startStack() {
     const rtsp = await camsim.line('LISTENING ');
     stack.control = await camsim.line('CONTROL ');
     await mkdir(join(directory, 'footage'));
-    await writeFile(join(directory, 'fengsui.toml'), configuration(rtsp, '127.0.0.1:0'));
+    await mkdir(join(directory, 'shelf'));
+    stack.rtsp = rtsp;
+    await writeFile(join(directory, 'fengsui.toml'), configuration(rtsp, '127.0.0.1:0', join(directory, 'shelf')));
     await startNode(stack);
     stack.token = await stack.node.line('SETUP TOKEN ');
   } catch (error) {
@@ -133,9 +139,13 @@ export async function startNode(stack) {
   const url = (await node.line('LISTENING ')).replace(/\/$/, '');
   if (stack.url === undefined) {
     stack.url = url;
-    const rtsp = stack.camsim.lines.find((line) => line.startsWith('LISTENING ')).slice(10).trim();
-    await writeFile(join(stack.directory, 'fengsui.toml'), configuration(rtsp, new URL(url).host));
+    await configure(stack);
   }
+}
+
+/** Writes the configuration with `more` sections in it; the node takes it at its next start or reload. */
+export async function configure(stack, more = '') {
+  await writeFile(join(stack.directory, 'fengsui.toml'), configuration(stack.rtsp, new URL(stack.url).host, join(stack.directory, 'shelf'), more));
 }
 
 export async function stopStack(stack) {

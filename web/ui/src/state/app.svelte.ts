@@ -133,13 +133,16 @@ export function remember(name: string, value: string): void {
   }
 }
 
-/** What to tell a person about a failed request: what happened, and what to do. */
-export function explain(cause: unknown): { what: string; remedy: string } {
-  const { t } = i18n;
-  if (cause instanceof Problem) {
-    if (cause.status === 0) return { what: t.error.noAnswer, remedy: t.error.noAnswerRemedy };
-    if (cause.status >= 500) return { what: t.error.generic5xx, remedy: cause.remedy ?? cause.detail ?? t.error.generic5xxRemedy };
-    return { what: `${t.error.generic} (${cause.code})`, remedy: cause.remedy ?? cause.detail };
-  }
-  return { what: t.error.title, remedy: cause instanceof Error ? cause.message : String(cause) };
+/** What to tell a person about a failed request: what happened, and what to do; `detail` is the node's own sentence. */
+export function explain(cause: unknown): { what: string; remedy: string; detail?: string | undefined } {
+  const { t, language } = i18n;
+  if (!(cause instanceof Problem)) return { what: t.error.title, remedy: cause instanceof Error ? cause.message : String(cause) };
+  if (cause.status === 0) return { what: t.error.noAnswer, remedy: t.error.noAnswerRemedy };
+  const known = t.problem[cause.code];
+  const unknown = cause.status >= 500 ? { what: t.error.generic5xx, remedy: t.error.generic5xxRemedy } : { what: `${t.error.generic} (${cause.code})`, remedy: '' };
+  const { what, remedy } = known ?? unknown;
+  const own = [cause.detail, cause.remedy].filter(Boolean).join(' ');
+  // The node writes English. Where that is not the language chosen, its sentence is there to be looked up.
+  if (language === 'en') return { what, remedy: own || remedy, detail: own };
+  return { what: cause.field === undefined ? what : `${what}（${cause.field}）`, remedy: remedy || own, detail: own };
 }

@@ -3,6 +3,7 @@ import type {
   CameraDetail,
   CameraPage,
   GopAnswer,
+  HoldSpan,
   SessionInfo,
   StreamKind,
   SystemState,
@@ -109,6 +110,11 @@ export class Api {
   }
   gop(camera: string, stream: StreamKind, id: string, signal?: AbortSignal): Promise<Uint8Array<ArrayBuffer>> {
     return this.bytes(`${footage(camera, stream)}/gop/${encodeURIComponent(id)}`, signal);
+  }
+
+  /** Holds in force that cover a camera. */
+  async holdsOf(camera: string): Promise<HoldSpan[]> {
+    return (await this.json<{ items: HoldSpan[] }>('GET', `/holds?camera=${encodeURIComponent(camera)}&limit=1000`)).items;
   }
 
   /** Any other address below the base; for screens that are loaded when they are opened. */

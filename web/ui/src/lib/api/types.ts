@@ -153,6 +153,16 @@ export interface TimelineAnswer {
   last_us: number | null;
 }
 
+/** What the timeline shows of a hold. */
+export interface HoldSpan {
+  id: number;
+  cameras: string[];
+  stream: StreamKind | null;
+  from_us: number;
+  /** Until the release when null. */
+  to_us: number | null;
+}
+
 export interface GopEntry {
   id: string;
   from_us: number;

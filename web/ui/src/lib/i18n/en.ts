@@ -108,6 +108,11 @@ export const en = {
     noFootageEver: 'Nothing has been recorded of this camera yet', full: 'At most four cameras play together. Remove one first.', stream: 'Stream', error: 'Footage cannot be loaded', loading: 'Loading footage',
     unsupportedHint: 'This browser does not decode it. Choose the sub-stream if it is recorded, or open the file in another player.',
     timelineHelp: 'Click: go there. Drag: move. Wheel: zoom.', timelineError: 'The timeline cannot be loaded', toFirst: 'Start of footage',
+    days: {
+      title: 'Choose a day', button: 'Days with footage', before: 'Month before', after: 'Next month', month: (year: number, month: number) => `${year}-${String(month).padStart(2, '0')}`, weekdays: ['Mon', 'Tue', 'Wed', 'Thu', 'Fri', 'Sat', 'Sun'],
+      has: (s: string) => `${s} of footage`, nothing: 'no footage', lacks: (s: string, why: string) => `${s} missing${why === '' ? '' : ` (mostly: ${why})`}`, missing: 'missing', comma: '; ',
+    },
+    held: 'held', hold: 'Hold this stretch', holdHint: 'What is held is not deleted',
   },
   cameras: {
     title: 'Cameras', name: 'Name', code: 'Code', site: 'Site', subCentre: 'Sub-centre', host: 'Address', state: 'State', main: 'Main stream', sub: 'Sub', recording: 'Recording', allStates: 'All states',
@@ -123,6 +128,22 @@ export const en = {
     generic: 'The server refused', generic5xx: 'The server failed', generic5xxRemedy: 'Try again; if it stays, look at the server’s log.', notFound: 'This page does not exist', toOverview: 'To the overview',
     dataOld: 'What is shown may be out of date.',
   },
+  /** By the `code` of a refusal: what it is, and what to do when the node says nothing itself. */
+  problem: {
+    bad_request: { what: 'The input does not fit', remedy: 'Correct what is marked and try again.' },
+    forbidden: { what: 'You may not do this', remedy: 'Ask an administrator.' },
+    wrong_origin: { what: 'The page comes from another address', remedy: 'Open the server’s own address.' },
+    not_found: { what: 'This does not exist any more', remedy: 'Load the page again.' },
+    conflict: { what: 'Not possible in this state', remedy: 'Load the page again; somebody may have changed it.' },
+    too_large: { what: 'Too much at once', remedy: 'Ask for less.' },
+    too_many_attempts: { what: 'Too many attempts', remedy: 'Wait a minute and try again.' },
+    damaged: { what: 'The stored pictures are damaged', remedy: 'They are listed under Storage, Integrity.' },
+    internal: { what: 'The server failed', remedy: 'Try again; if it stays, look at the server’s log.' },
+    not_built: { what: 'This server lacks the function', remedy: 'Install a server that has it.' },
+    unsupported_media: { what: 'These pictures cannot be shown', remedy: 'Choose the other stream.' },
+    archive_unreachable: { what: 'The archive does not answer', remedy: 'Look at Storage, Archive.' },
+    unavailable: { what: 'Not available now', remedy: 'Try again in a moment.' },
+  } as Record<string, Explained>,
   failure, gap, condition,
 };
 

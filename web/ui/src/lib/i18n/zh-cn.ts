@@ -61,6 +61,11 @@ export const zhCn: Messages = {
     noFootageEver: '该摄像机还没有录像', full: '最多同时播放四路，请先移除一路。', stream: '码流', error: '无法加载录像', loading: '正在加载录像',
     unsupportedHint: '此浏览器不能解码。如子码流有录像请选子码流，或用其他播放器打开文件。',
     timelineHelp: '单击跳转，拖动平移，滚轮缩放。', timelineError: '无法加载时间轴', toFirst: '录像开始处',
+    days: {
+      title: '选择日期', button: '有录像的日期', before: '上个月', after: '下个月', month: (year, month) => `${year} 年 ${month} 月`, weekdays: ['一', '二', '三', '四', '五', '六', '日'],
+      has: (s) => `录像 ${s}`, nothing: '没有录像', lacks: (s, why) => `缺少 ${s}${why === '' ? '' : `（主要：${why}）`}`, missing: '缺少', comma: '；',
+    },
+    held: '已保全', hold: '保全此时段', holdHint: '被保全的录像不会删除',
   },
   cameras: {
     title: '摄像机', name: '名称', code: '国标编码', site: '监控点', subCentre: '分中心', host: '地址', state: '状态', main: '主码流', sub: '子码流', recording: '录像', allStates: '全部状态',
@@ -75,6 +80,21 @@ export const zhCn: Messages = {
     title: '出现问题', noAnswer: '服务器没有应答', noAnswerRemedy: '请确认服务器正在运行且网络可达，系统会自动重试。',
     generic: '服务器拒绝了请求', generic5xx: '服务器出错', generic5xxRemedy: '请重试；如仍然出现，请查看服务器日志。', notFound: '页面不存在', toOverview: '返回总览',
     dataOld: '所显示的内容可能不是最新。',
+  },
+  problem: {
+    bad_request: { what: '填写的内容不符合要求', remedy: '请更正后重试。' },
+    forbidden: { what: '没有此操作的权限', remedy: '请联系管理员。' },
+    wrong_origin: { what: '页面来自其他地址', remedy: '请通过服务器自身的地址打开。' },
+    not_found: { what: '所请求的内容已不存在', remedy: '请重新加载页面。' },
+    conflict: { what: '当前状态下不能执行', remedy: '可能已被他人更改，请重新加载页面。' },
+    too_large: { what: '一次请求过多', remedy: '请缩小范围。' },
+    too_many_attempts: { what: '尝试次数过多', remedy: '请等待一分钟再试。' },
+    damaged: { what: '存储的录像已损坏', remedy: '损坏位置见“存储－完整性”。' },
+    internal: { what: '服务器出错', remedy: '请重试；如仍然出现，请查看服务器日志。' },
+    not_built: { what: '此服务器不含该功能', remedy: '请安装含该功能的版本。' },
+    unsupported_media: { what: '无法显示该画面', remedy: '请选择另一路码流。' },
+    archive_unreachable: { what: '归档存储没有应答', remedy: '请查看“存储－归档”。' },
+    unavailable: { what: '暂时不可用', remedy: '请稍后重试。' },
   },
   failure: {
     unreachable: { what: '摄像机没有应答', remedy: '请检查摄像机的电源、网络和地址。' },

@@ -1,5 +1,6 @@
 import { parseTypedTime } from '../play/typed-time';
-import type { PassProgress, VolumeDetail } from './types';
+import type { StreamKind } from '../api/types';
+import type { Forecast, HoldBody, JournalRecord, PassProgress, VolumeDetail, Water } from './types';
 
 /** Arithmetic and form rules of the storage screen, apart from how they look. */
 
@@ -75,6 +76,75 @@ export function readRange(from: string, to: string, nowMs: number, openEnd: bool
     faults.to = 'before';
   }
   return { fromUs: fromMs === undefined ? undefined : fromMs * 1000, toUs: toMs === undefined ? undefined : toMs * 1000, faults };
+}
+
+/** `?a=1&b=x` of what is there; empty texts are left out. */
+export function queryOf(parts: Record<string, string | number | undefined>): string {
+  const pairs = Object.entries(parts).filter(([, value]) => value !== undefined && value !== '');
+  return pairs.length === 0 ? '' : `?${pairs.map(([name, value]) => `${name}=${encodeURIComponent(typeof value === 'number' ? Math.round(value) : (value ?? ''))}`).join('&')}`;
+}
+
+/** Shares of the volume's size that are used where cleaning starts and where it stops. */
+export function waterMarks(water: Pick<Water, 'total_bytes' | 'high_free_bytes' | 'low_free_bytes'>): number[] {
+  if (water.total_bytes <= 0) return [];
+  return [water.high_free_bytes, water.low_free_bytes].map((free) => 1 - share(free, water.total_bytes));
+}
+
+/** The node warns of a promise that will break this long ahead. */
+export const PROMISE_ALARM_US = 72 * 3600e6;
+
+export type ForecastTone = 'unknown' | 'good' | 'later' | 'soon';
+
+/** How urgent a forecast is. */
+export function forecastTone(forecast: Pick<Forecast, 'outlook' | 'breaks_us'> | null, nowUs: number): ForecastTone {
+  if (forecast === null || forecast.outlook === 'collecting') return 'unknown';
+  if (forecast.outlook === 'holds') return 'good';
+  return (forecast.breaks_us ?? nowUs) - nowUs <= PROMISE_ALARM_US ? 'soon' : 'later';
+}
+
+/** The number of the first record that does not carry the hash of the one before it; records are newest first, without holes. */
+export function brokenLink(records: Pick<JournalRecord, 'seq' | 'previous' | 'hash'>[]): number | undefined {
+  for (let i = 0; i + 1 < records.length; i += 1) {
+    const [one, before] = [records[i], records[i + 1]];
+    if (one && before && one.seq === before.seq + 1 && one.previous !== before.hash) return one.seq;
+  }
+  return undefined;
+}
+
+export interface HoldDraft {
+  cameras: string[];
+  stream: '' | StreamKind;
+  from: string;
+  to: string;
+  reason: string;
+  caseNumber: string;
+}
+export interface HoldFaults {
+  what?: 'nothing';
+  from?: TimeFault;
+  to?: TimeFault;
+  reason?: 'reason' | 'reasonLong';
+  caseNumber?: 'caseLong';
+}
+const REASON_MAX = 500;
+const CASE_MAX = 128;
+
+/** Reads the form of a hold: what to send, or which fields are at fault. `isCamera` tells cameras from places. */
+export function readHold(draft: HoldDraft, nowMs: number, isCamera: (code: string) => boolean): { body: HoldBody | undefined; range: TimeRange; faults: HoldFaults } {
+  const range = readRange(draft.from, draft.to, nowMs, true);
+  const faults: HoldFaults = { ...range.faults };
+  const reason = draft.reason.trim();
+  const caseNumber = draft.caseNumber.trim();
+  if (draft.cameras.length === 0) faults.what = 'nothing';
+  if (reason === '') faults.reason = 'reason';
+  else if ([...reason].length > REASON_MAX || /[\r\n]/.test(reason)) faults.reason = 'reasonLong';
+  if ([...caseNumber].length > CASE_MAX) faults.caseNumber = 'caseLong';
+  if (Object.keys(faults).length > 0 || range.fromUs === undefined) return { body: undefined, range, faults };
+  const body: HoldBody = { cameras: draft.cameras.filter(isCamera), places: draft.cameras.filter((code) => !isCamera(code)), from_us: Math.round(range.fromUs), reason };
+  if (range.toUs !== undefined) body.to_us = Math.round(range.toUs);
+  if (draft.stream !== '') body.stream = draft.stream;
+  if (caseNumber !== '') body.case_number = caseNumber;
+  return { body, range, faults };
 }
 
 function share(part: number, whole: number): number {

@@ -4,6 +4,13 @@ import { localOffsetMin, ticks, type TimelineView } from './model';
 export interface TimelineRow {
   label: string;
   spans: TimelineSpan[];
+  /** Stretches under a hold; one without an end goes on. */
+  held: HeldSpan[];
+}
+
+export interface HeldSpan {
+  from_us: number;
+  to_us: number | null;
 }
 
 export interface TimelineScene {
@@ -171,6 +178,21 @@ export class TimelineRenderer {
         context.fillStyle = width < 4 ? colours.gap[GAP_STYLES[span.reason].tone] : (this.pattern(span.reason) ?? colours.line);
         context.fillRect(from, top, width, ROW_HEIGHT);
       }
+    }
+    this.held(view, row, top);
+  }
+
+  /** A hold is a band along the lower edge with a foot at either end: it is told from footage without colour. */
+  private held(view: TimelineView, row: TimelineRow, top: number): void {
+    const { context, colours } = this;
+    context.fillStyle = colours.mark;
+    for (const span of row.held) {
+      const [start, stop] = [view.x(span.from_us), span.to_us === null ? view.width : view.x(span.to_us)];
+      const [from, to] = [Math.max(0, start), Math.min(view.width, stop)];
+      if (to <= from) continue;
+      context.fillRect(from, top + ROW_HEIGHT - 3, Math.max(2, to - from), 3);
+      if (start >= 0) context.fillRect(start, top + ROW_HEIGHT - 8, 2, 8);
+      if (span.to_us !== null && stop <= view.width) context.fillRect(stop - 2, top + ROW_HEIGHT - 8, 2, 8);
     }
   }
 
