@@ -17,7 +17,7 @@ use super::{Catalogue, narrow, store};
 use crate::error::StoreError;
 use crate::frame::GapReason;
 use crate::fs::Fs;
-use crate::segment::{SegmentName, SegmentRow};
+use crate::segment::{SegmentFlags, SegmentName, SegmentRow, has_footer};
 
 /// What a comparison of one volume with the catalogue found and mended.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
@@ -62,6 +62,17 @@ impl Catalogue {
         root: &Path,
         stop: &AtomicBool,
     ) -> Result<CheckReport, StoreError> {
+        self.compare(volume, root, stop, true)
+    }
+
+    /// See [`Self::check_volume`]; without `look` an unknown closed file is what its name says.
+    fn compare(
+        &self,
+        volume: &VolumeId,
+        root: &Path,
+        stop: &AtomicBool,
+        look: bool,
+    ) -> Result<CheckReport, StoreError> {
         let mut report = CheckReport::default();
         let identity = root.join(crate::volume::IDENTITY_FILE);
         let known_disk = self.fs.metadata(&identity).is_ok();
@@ -78,7 +89,7 @@ impl Catalogue {
                 // A disk that went away meanwhile has no names, but its footage is not gone.
                 self.fs.metadata(&identity).map_err(StoreError::io("look at volume identity", &identity))?;
             }
-            self.mend(volume, root, key, &rows, &names, &mut report)?;
+            self.mend((volume, root, look), key, &rows, &names, &mut report)?;
         }
         Ok(report)
     }
@@ -97,14 +108,20 @@ impl Catalogue {
 
     fn mend(
         &self,
-        volume: &VolumeId,
-        root: &Path,
+        (volume, root, look): (&VolumeId, &Path, bool),
         key: StreamKey,
         rows: &[SegmentRow],
         names: &Names,
         report: &mut CheckReport,
     ) -> Result<(), StoreError> {
         let known: Names = rows.iter().map(SegmentRow::name).collect();
+        // First: a power cut may have taken the closed name back, and the file is there under its open one.
+        for row in rows.iter().filter(|r| !names.contains(&r.name())) {
+            // A row that was taken out meanwhile (retention, a move) is not missing.
+            if self.removed(row, GapReason::Damaged) {
+                report.missing += 1;
+            }
+        }
         for name in names.difference(&known) {
             match name.closed {
                 Some((duration_ms, flags)) => {
@@ -127,6 +144,12 @@ impl Catalogue {
                     };
                     if self.add_found(&row) {
                         report.added += 1;
+                        // Who is not known from before may have been cut meanwhile; the name would not tell.
+                        let cut_before = row.flags.has(SegmentFlags::DAMAGED);
+                        if look && !cut_before && !has_footer(&*self.fs, &path, row.bytes)? {
+                            self.shorten(root, &row, row.bytes)?;
+                            report.shortened += 1;
+                        }
                     } else if report.strays.len() < limits::MOVES_QUEUED_MAX
                         && self.segment(key, name.number).is_some_and(|known| known.volume != *volume)
                     {
@@ -135,12 +158,6 @@ impl Catalogue {
                 }
                 None if self.add_unfinished(volume, key, name) => report.unfinished += 1,
                 None => {}
-            }
-        }
-        for row in rows.iter().filter(|r| !names.contains(&r.name())) {
-            // A row that was taken out meanwhile (retention, a move) is not missing.
-            if self.removed(row, GapReason::Damaged) {
-                report.missing += 1;
             }
         }
         for row in rows.iter().filter(|r| names.contains(&r.name())) {
@@ -209,7 +226,8 @@ impl Catalogue {
         let catalogue = Self::open(fs, dir, clock)?;
         let never = AtomicBool::new(false);
         for (id, root) in volumes {
-            let found = catalogue.check_volume(id, root, &never)?;
+            // Millions of files are not opened for this; the check of footage finds what was cut.
+            let found = catalogue.compare(id, root, &never, false)?;
             report.volumes.insert(id.to_string(), found);
         }
         if let Some((path, old)) = old {

@@ -164,11 +164,17 @@ impl Inner {
         self.record(Record::Gap { stream, reason, from, to });
         true
     }
-    /// Too short to be a gap, between two pieces of footage. Next to another gap every moment counts: there a timeline
-    /// would be left with neither footage nor gap.
+    /// Too short to be a gap: right behind a closed piece of footage. Elsewhere every moment counts: next to another gap, or
+    /// behind a file whose end recovery has found or has yet to find, the timeline would be left with neither footage nor
+    /// gap.
     fn is_seam(&self, stream: u32, from: UtcMicros, to: UtcMicros) -> bool {
-        let joins = |rows: &StreamRows| rows.gaps.one_ends_at(from);
-        to.since(from) < seam_us() && !self.index.streams.get(stream as usize).is_some_and(joins)
+        let follows = |rows: &StreamRows| {
+            let near = rows.closed.overlapping(from.millis() - 1, from.millis() + 1);
+            let ends_here = |end: UtcMicros| end.since(from).abs() <= 1000;
+            near.into_iter().any(|r| ends_here(UtcMicros(r.end_ms().saturating_mul(1000))))
+                && !rows.gaps.one_ends_at(from)
+        };
+        to.since(from) < seam_us() && self.index.streams.get(stream as usize).is_some_and(follows)
     }
 }
 

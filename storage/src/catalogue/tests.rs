@@ -11,6 +11,7 @@ use super::*;
 use crate::fs::{Fault, FaultPlan, Operation, SimFs};
 use crate::gaps::Interval;
 use crate::segment::SegmentFlags;
+use crate::segment::tests::kit;
 
 mod compaction;
 mod packed;
@@ -77,7 +78,10 @@ fn rows_and_gaps_survive_a_reopening() {
     c.gap_end(key(1), at(350));
     c.closed(&row(key(1), 2, 350, 250), [8; 32]);
     c.gap(key(2), GapReason::Policy, at(10), at(20));
+    c.closed(&row(key(2), 1, 20, 10), [8; 32]);
     c.gap(key(2), GapReason::Policy, at(30), at(30) + Duration::from_millis(499));
+    // Where no closed file ends, the time would be neither.
+    c.gap(key(2), GapReason::CrashTail, at(50), at(50) + Duration::from_millis(499));
     let before = spans(&c, key(1));
     assert_eq!(before, ["0..300 footage", "300..320 CameraOffline", "320..350 Auth", "350..600 footage"]);
     c.flush(true).unwrap();
@@ -85,7 +89,8 @@ fn rows_and_gaps_survive_a_reopening() {
     let c = open(&fs, 700);
     assert_eq!(c.opening(), &Opening::Clean);
     assert_eq!(spans(&c, key(1)), before);
-    assert_eq!(spans(&c, key(2)), ["10..20 Policy"], "shorter than a seam is no gap");
+    let of_2 = ["10..20 Policy", "20..30 footage", "50..50 CrashTail"];
+    assert_eq!(spans(&c, key(2)), of_2, "shorter than a seam is no gap behind footage");
     assert_eq!(c.next_number(key(1)), 3);
     assert_eq!(c.last_hash(key(1)), [8; 32]);
     assert_eq!(c.segment(key(1), 2).unwrap(), row(key(1), 2, 350, 250));
@@ -94,7 +99,7 @@ fn rows_and_gaps_survive_a_reopening() {
     let summary = c.summary(key(1));
     assert_eq!((summary.first, summary.last, summary.segments), (Some(at(0)), Some(at(600)), 2));
     assert_eq!(c.keys(), [key(1), key(2)]);
-    assert_eq!((c.stats().segments, c.stats().gaps), (2, 3));
+    assert_eq!((c.stats().segments, c.stats().gaps), (3, 4));
 }
 
 #[test]
@@ -278,11 +283,12 @@ fn put_segment(fs: &SimFs, root: &str, row: &SegmentRow) {
 fn names_are_the_truth() {
     let fs = SimFs::new(1);
     let c = open(&fs, 0);
-    let (kept, lost, found) = (row(key(1), 1, 0, 300), row(key(1), 2, 300, 300), row(key(2), 1, 0, 200));
+    let (kept, lost) = (row(key(1), 1, 0, 300), row(key(1), 2, 300, 300));
+    // What nobody knew is looked into.
+    let found = kit::closed(&fs, Path::new("/v1"), &kit::info(false), &kit::stream(50, 25, 60, false)).row;
     c.closed(&kept, [0; 32]);
     c.closed(&lost, [0; 32]);
     put_segment(&fs, "/v1", &kept);
-    put_segment(&fs, "/v1", &found);
     let left = SegmentRow { closed: false, number: 9, ..row(key(1), 9, 600, 0) };
     put_segment(&fs, "/v1", &left);
     fs.put(Path::new("/v1/33080000001320000001/main/20231114/notes.txt"), vec![1]);
@@ -301,11 +307,40 @@ fn names_are_the_truth() {
         }
     );
     assert_eq!(spans(&c, key(1)), ["0..300 footage", "300..600 Damaged"]);
-    assert_eq!(c.segments(key(2), at(0), at(10)), [found]);
+    assert_eq!(c.segments(found.key, UtcMicros(0), UtcMicros(i64::MAX / 2)), [found]);
     assert_eq!(c.unfinished()[0].number, 9);
     assert_eq!(c.next_number(key(1)), 10);
     let again = c.check_volume(&volume("v1"), Path::new("/v1"), &AtomicBool::new(false)).unwrap();
     assert_eq!(again, CheckReport { files: 3, foreign: 1, ..CheckReport::default() });
+}
+
+#[test]
+fn a_file_that_nobody_knew_and_that_was_cut_shows_what_is_left() {
+    let fs = SimFs::new(1);
+    let c = open(&fs, 0);
+    let made = kit::closed(&fs, Path::new("/v1"), &kit::info(false), &kit::stream(300, 25, 260, false));
+    let bytes = fs.get(&made.path).unwrap();
+    fs.put(&made.path, bytes[..bytes.len() / 2].to_vec());
+    fs.put(Path::new("/v1/fengsui-volume.json"), vec![1]);
+    let report = c.check_volume(&volume("v1"), Path::new("/v1"), &AtomicBool::new(false)).unwrap();
+    assert_eq!((report.added, report.shortened), (1, 1));
+    let rows = c.segments(made.row.key, UtcMicros(0), UtcMicros(i64::MAX / 2));
+    assert!(rows.len() == 1 && rows[0].duration_ms < made.row.duration_ms, "{rows:?}");
+    assert!(fs.get(&Path::new("/v1").join(rows[0].path())).is_some(), "its name says what is left");
+}
+
+/// The sync of the directory was refused when the file got its closed name, and a power cut took the name back.
+#[test]
+fn a_file_that_has_its_open_name_again_is_found_by_one_look() {
+    let fs = SimFs::new(1);
+    let c = open(&fs, 0);
+    let known = row(key(1), 1, 0, 300);
+    c.closed(&known, [0; 32]);
+    put_segment(&fs, "/v1", &SegmentRow { closed: false, ..known.clone() });
+    fs.put(Path::new("/v1/fengsui-volume.json"), vec![1]);
+    let report = c.check_volume(&volume("v1"), Path::new("/v1"), &AtomicBool::new(false)).unwrap();
+    assert_eq!((report.missing, report.unfinished), (1, 1));
+    assert_eq!(c.unfinished()[0].number, 1, "it waits for recovery");
 }
 
 #[test]

@@ -33,6 +33,7 @@ pub use check::{FileCheck, check};
 pub use key::{KeyId, NodeKey};
 pub use name::{SegmentFlags, SegmentName, SegmentRow, stream_dir};
 pub use reader::{FragmentEntry, SegmentReader};
+pub(crate) use recovery::has_footer;
 pub use recovery::{Finished, Outcome, Recovery, finish_torn, recover};
 pub use survey::{Damage, Part, Survey, Surveyor};
 pub use writer::{Abandoned, CloseError, ClosedSegment, Committed, SegmentWriter};

@@ -259,6 +259,15 @@ pub fn finish_torn(
     Ok(finished(closed.row, quarantined, closed.hash))
 }
 
+/// Whether a file ends with a footer that holds in itself: a closed file of which nothing was cut.
+///
+/// # Errors
+/// When the file system refuses.
+pub(crate) fn has_footer(fs: &dyn Fs, path: &Path, len: u64) -> Result<bool, StoreError> {
+    let file = fs.open(path, OpenOptions::READ).map_err(StoreError::io("open segment", path))?;
+    Ok(ok(scan::footer(&mut Window::new(&*file, path), len))?.flatten().is_some())
+}
+
 /// The flags that the end reason of a file with a footer gives its name.
 fn reason_flags(file: &dyn FsFile, path: &Path, len: u64) -> Result<SegmentFlags, StoreError> {
     let footer = ok(scan::footer(&mut Window::new(file, path), len))?.flatten();

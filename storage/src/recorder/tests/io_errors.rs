@@ -111,7 +111,11 @@ fn every_call_may_fail_once_in_every_way() {
                 }
                 let plan =
                     FaultPlan { operation: Some(operation), below: None, after, times: 1, fault: *fault };
-                let out = judge(&plan);
+                let judged = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| judge(&plan)));
+                let out = judged.unwrap_or_else(|panic| {
+                    println!("{plan:?}: replay with FENGSUI_EVERY=1 FENGSUI_FIRST={n}");
+                    std::panic::resume_unwind(panic);
+                });
                 runs += 1;
                 slowest = slowest.max(out.went_on.unwrap_or(0.0));
                 alarms += u64::from(out.alarm.is_some());
