@@ -90,6 +90,8 @@ pub struct VolumeDetail {
     pub segments: u64,
     /// Their bytes.
     pub bytes: u64,
+    /// Start of the oldest of them; absent when there is none.
+    pub oldest_us: Option<i64>,
     /// Segments being written, or left open by a failure.
     pub open_segments: u64,
     /// Closed segments that wait to be moved to another volume.

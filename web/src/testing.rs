@@ -163,6 +163,7 @@ impl Recordings for FakeRecordings {
             reserve_bytes: 100,
             segments: 3,
             bytes: 500,
+            oldest_us: Some(NOW.0 - 3_600_000_000),
             open_segments: 1,
             waiting_segments: 0,
             waiting_bytes: 0,

@@ -189,6 +189,7 @@ fn detail(v: VolumeStatus, load: VolumeLoad) -> VolumeDetail {
         reserve_bytes: v.reserve_bytes,
         segments,
         bytes,
+        oldest_us: load.usage.oldest_ms.map(|ms| ms.saturating_mul(1000)),
         open_segments: load.usage.open,
         waiting_segments: waits(segments),
         waiting_bytes: waits(bytes),

@@ -23,6 +23,7 @@ export async function keeping(kit) {
     await release(kit);
     await journal(kit);
     await refusal(kit);
+    await troubles(kit);
   } finally {
     await page.setViewportSize(usual);
   }
@@ -226,4 +227,35 @@ async function refusal({ page, check, stack }) {
   check((await told.innerText()).includes('当前状态下不能执行') && (await told.getAttribute('title')) === 'That is not so any more.', `a refusal in the language chosen (${await told.innerText()})`);
   await page.keyboard.press('Escape');
   await page.unroute('**/api/v1/holds');
+}
+
+/** A promise that breaks within 72 hours, and an archive that does not answer: states that are dear to bring about, so the answers are changed on their way. */
+async function troubles(kit) {
+  const { page, check, stack } = kit;
+  const changed = async (path, change) => {
+    await page.route(path, async (route) => {
+      const answer = await route.fetch();
+      const body = await answer.json();
+      change(body);
+      await route.fulfill({ response: answer, json: body });
+    });
+  };
+  await changed('**/api/v1/retention', (body) => {
+    Object.assign(body.forecast, { outlook: 'breaks', class: 'normal', breaks_us: body.now_us + 47.5 * 3600e6, needed_bytes: body.forecast.capacity_bytes * 1.4 });
+    body.alarms = [{ kind: 'promise_at_risk', subject: 'promise_at_risk normal', at_us: body.now_us - 60e6, detail: 'The promise for normal cameras breaks in 47 hours.' }];
+  });
+  await changed('**/api/v1/archive', (body) => Object.assign(body.items[0], { state: 'unreachable', detail: 'connection refused', backlog_segments: 12, backlog_bytes: 6e8, lag_us: 5400e6 }));
+  await page.goto(`${stack.url}/storage?part=retention`);
+  await page.getByText(/^一般摄像机：自 .*，1 天 23 小时后$/).waitFor();
+  check((await page.getByText('不足 72 小时，请立即处理。').count()) === 1, 'a promise that breaks soon says how soon');
+  check((await page.getByText('承诺将无法兑现：一般摄像机').count()) === 1, 'the alarm names its class');
+  check((await page.getByRole('tab', { name: /保存期限 ?需要处理/ }).count()) === 1, 'the tab says that something is wrong');
+  await accessible(kit, 'storage retention, alarm');
+  await shots(kit, 'storage-alarm');
+  await open(kit, '归档');
+  await page.getByText('系统会自动重试。请检查归档存储和网络。').waitFor();
+  check((await page.getByText('connection refused').count()) === 1, 'the last error of an archive is shown');
+  check((await page.getByText('1 小时 30 分').count()) === 1, 'and how long its backlog waits');
+  await shots(kit, 'storage-archive-lost');
+  await page.unrouteAll({ behavior: 'wait' });
 }

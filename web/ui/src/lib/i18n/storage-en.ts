@@ -29,7 +29,7 @@ export const storageEn = {
       replace: 'The empty disk mounted in its place becomes this volume. What was on the old disk and nowhere else is shown as lost.',
       replace_folder: 'The empty folder becomes this volume although no disk is mounted there.',
     },
-    high: 'Cleaning starts at', low: 'Cleaning stops at', freeLeft: (s: string) => `${s} free`, marksHint: 'Upright lines on the bar: where cleaning starts (right) and stops (left).',
+    late: 'Segments are not moved as they should be', high: 'Cleaning starts at', low: 'Cleaning stops at', freeLeft: (s: string) => `${s} free`, marksHint: 'Upright lines on the bar: where cleaning starts (right) and stops (left).',
     given: (id: string) => `The order for ${id} is given; its effect shows within some seconds.`,
   },
   integrity: {
@@ -55,7 +55,7 @@ export const storageEn = {
     lead: 'What is held is not deleted, whatever its age and however full the disks.', place: 'Hold footage', none: 'No holds are in force', noneReleased: 'No hold has been released', noneHint: 'Hold footage that a case needs before its time of keeping is over.',
     show: 'Show', inForce: (n: number) => `In force (${number(n)})`, released: 'Released', columns: { number: 'No.', what: 'Cameras', time: 'Footage', reason: 'Reason', by: 'Placed' },
     openEnd: 'until released', caseNo: (s: string) => `case ${s}`, releasedBy: (who: string, at: string) => `released by ${who}, ${at}`, extended: (n: number) => `extended ${plural(n, 'time')}`,
-    form: { title: 'Hold footage', what: 'Cameras and places', whatHint: 'Name, code, address or pinyin initials. A place also holds cameras that are added to it later.', from: 'From', to: 'To', toHint: 'Left empty: until the hold is released, footage to come included. A time to come is written with its year: 2026-12-31 18:00.', stream: 'Streams', reason: 'Reason', case: 'Case number', caseHint: 'May be left empty.', submit: 'Hold' },
+    form: { title: 'Hold footage', what: 'Cameras and places', whatHint: 'Name, code, address or pinyin initials. A place also holds cameras that are added to it later.', from: 'From', to: 'To', toHint: 'Left empty: until the hold is released, footage to come included. A time to come: +30d, or with its year 2026-12-31 18:00.', stream: 'Streams', reason: 'Reason', case: 'Case number', caseHint: 'May be left empty.', submit: 'Hold' },
     fault: { nothing: 'Choose at least one camera or place.', reason: 'Say why, in a sentence.', reasonLong: 'At most 500 characters, on one line.', caseLong: 'The case number is too long. Write the number alone.', unknown: 'Not all of this is in the configuration any more. Choose again.' },
     placed: (id: number, segments: number, bytes: string) => `Hold ${id} is in force. It keeps ${plural(segments, 'segment')} (${bytes}) stored now.`,
     gone: (s: string) => `${s} of it had been deleted before; no hold can bring that back:`, goneMore: 'There are more stretches than these.', release: 'Release', releaseAsk: (id: number) => `Release hold ${id}?`,

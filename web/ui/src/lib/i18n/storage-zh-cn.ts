@@ -29,7 +29,7 @@ export const storageZhCn: StorageMessages = {
       replace: '该位置挂载的空磁盘成为此卷。只存在于旧盘的录像将显示为丢失。',
       replace_folder: '该位置没有挂载磁盘，仍把空目录作为此卷。',
     },
-    high: '开始清理', low: '停止清理', freeLeft: (s) => `剩余 ${s}`, marksHint: '条上的竖线：右侧为开始清理处，左侧为停止清理处。',
+    late: '录像段未能按时移动', high: '开始清理', low: '停止清理', freeLeft: (s) => `剩余 ${s}`, marksHint: '条上的竖线：右侧为开始清理处，左侧为停止清理处。',
     given: (id) => `对 ${id} 的指令已下达，数秒内生效。`,
   },
   integrity: {
@@ -55,7 +55,7 @@ export const storageZhCn: StorageMessages = {
     lead: '被保全的录像不会删除，无论存了多久、磁盘多满。', place: '保全录像', none: '没有生效的保全', noneReleased: '没有已解除的保全', noneHint: '案件需要的录像，请在保存期满之前保全。',
     show: '显示', inForce: (n) => `生效中（${number(n)}）`, released: '已解除', columns: { number: '编号', what: '摄像机', time: '录像时段', reason: '事由', by: '保全人' },
     openEnd: '直到解除', caseNo: (s) => `案件编号 ${s}`, releasedBy: (who, at) => `${who} 于 ${at} 解除`, extended: (n) => `已延长 ${number(n)} 次`,
-    form: { title: '保全录像', what: '摄像机和场所', whatHint: '名称、编码、地址或拼音首字母。选择场所时，以后加入该场所的摄像机也被保全。', from: '开始时间', to: '结束时间', toHint: '留空表示直到解除，包括今后的录像。将来的时间请写年份：2026-12-31 18:00。', stream: '码流', reason: '事由', case: '案件编号', caseHint: '可以留空。', submit: '保全' },
+    form: { title: '保全录像', what: '摄像机和场所', whatHint: '名称、编码、地址或拼音首字母。选择场所时，以后加入该场所的摄像机也被保全。', from: '开始时间', to: '结束时间', toHint: '留空表示直到解除，包括今后的录像。将来的时间：+30d，或写年份 2026-12-31 18:00。', stream: '码流', reason: '事由', case: '案件编号', caseHint: '可以留空。', submit: '保全' },
     fault: { nothing: '请至少选择一路摄像机或一个场所。', reason: '请写明事由。', reasonLong: '最多 500 个字符，不能换行。', caseLong: '案件编号过长，请只写编号。', unknown: '所选内容有的已不在配置中，请重新选择。' },
     placed: (id, segments, bytes) => `保全 ${id} 已生效，保住现存录像 ${number(segments)} 段（${bytes}）。`,
     gone: (s) => `其中 ${s} 的录像此前已经删除，无法找回：`, goneMore: '还有未列出的时段。', release: '解除', releaseAsk: (id) => `解除保全 ${id}？`,

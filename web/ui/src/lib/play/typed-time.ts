@@ -2,7 +2,7 @@
  * Reads a time as an operator types it. All in the workstation's time zone, relative to `now` and, for a bare time of day, to the
  * day of `around` (the day on the timeline).
  *
- * `1430` `143005` `14:30` `14:30:05` `9:05` | `2026-11-23 14:30` `11-23 14:30` `11/23 1430` `20261123 1430` | `-90` `-90s` `-10m` `-2h` | `now` `现在`
+ * `1430` `143005` `14:30` `14:30:05` `9:05` | `2026-11-23 14:30` `11-23 14:30` `11/23 1430` `20261123 1430` | `-90` `-90s` `-10m` `-2h` `+30d` | `now` `现在`
  * | `昨天 14:30` `yesterday 1430` `今天 …` `today …`
  *
  * Full-width digits and colons are read as plain ones. A bare time of day that lies in the future means the day before.
@@ -12,8 +12,8 @@ export function parseTypedTime(text: string, nowMs: number, aroundMs: number = n
   if (plain === '') return undefined;
   if (plain === 'now' || plain === '现在') return nowMs;
 
-  const back = /^-\s*(\d{1,6})\s*(s|秒|m|min|分|分钟|h|时|小时|d|天)?$/.exec(plain);
-  if (back) return nowMs - Number(back[1]) * unitMs(back[2]);
+  const apart = /^([-+])\s*(\d{1,6})\s*(s|秒|m|min|分|分钟|h|时|小时|d|天)?$/.exec(plain);
+  if (apart) return nowMs + (apart[1] === '-' ? -1 : 1) * Number(apart[2]) * unitMs(apart[3]);
 
   const named = /^(今天|today|昨天|yesterday|前天)\s*(.*)$/.exec(plain);
   if (named) {

@@ -14,6 +14,7 @@ export interface VolumeDetail extends VolumeState {
   reserve_bytes: number;
   segments: number;
   bytes: number;
+  oldest_us: number | null;
   open_segments: number;
   waiting_segments: number;
   waiting_bytes: number;
