@@ -1,6 +1,6 @@
 # Each target installs what it needs when it is missing, says what, and is quick the second time.
 .DEFAULT_GOAL := help
-.PHONY: help demo test check figures bench bench-write-path bench-catalogue setup ui clean
+.PHONY: help demo test check figures bench bench-write-path bench-catalogue bench-facets setup ui clean
 .PHONY: campaign-retention campaign-kill campaign-power-process campaign-kill-sim campaign-power campaign-crash-states campaign-truth campaign-journal campaign-archive campaign-flips campaign-io-errors
 
 help: ## show this
@@ -54,6 +54,11 @@ campaign-power: ## cut the power of simulated nodes at any call, SEEDS seeds (10
 
 campaign-crash-states: ## look at every state that a power cut can leave in each protocol
 	@tests/scripts/campaign.sh storage crash_states::
+
+bench-facets: ## listings of a day with and without facets; ROWS=1000000 rows in their store (0: leave that out)
+	@tests/scripts/setup.sh build
+	cargo build --locked --release -p fengsui-tests --bin figures
+	target/release/figures facets --rows $(or $(ROWS),1000000)
 
 bench-catalogue: ## the catalogue at 12.1 million segments (LONG=1: 60.5 million)
 	@tests/scripts/setup.sh build

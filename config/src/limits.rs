@@ -307,3 +307,29 @@ pub const ARCHIVE_BEHIND_AFTER: Duration = Duration::from_secs(3600);
 pub const ARCHIVE_PROBLEMS_MAX: usize = 10_000;
 /// Largest index of an archive that is read at start.
 pub const ARCHIVE_INDEX_BYTES_MAX: u64 = 8 << 30;
+/// Rows of the derived facets of closed segments; the oldest days beyond it have none.
+pub const FACET_ROWS_MAX: u64 = 1_000_000;
+/// Bytes of one such row: a segment with more fragments than fit is read from its file.
+pub const FACET_ROW_BYTES_MAX: usize = 32 << 10;
+/// Memory that the store of facets caches in.
+pub const FACET_CACHE_BYTES: u64 = 64 << 20;
+/// Bytes of the store of facets on the disk; a larger one is wiped and filled anew.
+pub const FACET_DISK_BYTES_MAX: u64 = 12 << 30;
+/// Free bytes of the data folder's disk below which no facet is kept.
+pub const FACET_ROOM_MIN: u64 = 512 << 20;
+/// Closed segments that wait for their facet; more are left to the pass through all.
+pub const FACET_QUEUE_MAX: usize = 4096;
+/// How often the store of facets is brought to the disk; what a crash takes is made again.
+pub const FACET_FLUSH_INTERVAL: Duration = Duration::from_secs(5);
+/// Pause between two steps of filling.
+pub const FACET_INTERVAL: Duration = Duration::from_millis(250);
+/// Rows looked at in a second by the pass through all.
+pub const FACET_CHECKS_PER_SECOND: u32 = 2000;
+/// As many such looks weighs one segment file that is read: 50 files a second at most.
+pub const FACET_FILE_COST: u32 = 40;
+/// From the end of one pass through all segments to the start of the next.
+pub const FACET_PASS_INTERVAL: Duration = Duration::from_secs(3600);
+/// How often room and size on the disk are looked at.
+pub const FACET_ROOM_INTERVAL: Duration = Duration::from_secs(10);
+/// First and largest pause after the store of facets failed.
+pub const BACKOFF_FACETS: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(600));

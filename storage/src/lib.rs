@@ -7,6 +7,7 @@ pub mod catalogue;
 mod crash_states;
 pub mod damage;
 pub mod error;
+pub mod facets;
 pub mod frame;
 pub mod fs;
 pub mod fsck;

@@ -32,6 +32,7 @@ impl Reporter for JournalReporter {
 }
 
 /// What goes on beside the scrubber.
+#[derive(Clone)]
 pub(crate) struct Beside {
     pub(crate) recorder: Arc<Recorder>,
     pub(crate) footage: Weak<Footage>,

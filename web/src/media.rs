@@ -8,6 +8,7 @@ use fengsui_config::clock::UtcMicros;
 use fengsui_config::ids::StreamKey;
 use fengsui_storage::catalogue::{CatalogueStats, DayStrip};
 use fengsui_storage::error::StoreError;
+use fengsui_storage::facets::FacetStatus;
 use fengsui_storage::frame::GapReason;
 use fengsui_storage::hub::{Hub, HubStats, LiveTap};
 use fengsui_storage::playback::{Footage, FootageFile, GopList, HlsSegment, SegmentIndex, is_unreachable};
@@ -87,6 +88,12 @@ impl Media {
     #[must_use]
     pub fn index_stats(&self) -> CatalogueStats {
         self.index.stats()
+    }
+
+    /// How the derived facets stand, when there are any; no picture.
+    #[must_use]
+    pub fn facets(&self) -> Option<FacetStatus> {
+        self.footage.facets()
     }
 
     /// Stretches of time of many streams at a glance, in the order given; no picture.

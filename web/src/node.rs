@@ -4,6 +4,7 @@
 //! Start: lock, key, journal, accounts, listening sockets, catalogue, hub, recorder, fleet, web. Stop: web (accepts
 //! no more, ends walls and event streams), fleet, recorder (closes its segments), journal. Each step has a bound.
 
+mod facets;
 mod views;
 
 use std::collections::BTreeSet;
@@ -21,6 +22,7 @@ use fengsui_ingest::{CameraSpec, Fleet, FleetOptions};
 use fengsui_storage::board::Board;
 use fengsui_storage::catalogue::Catalogue;
 use fengsui_storage::error::StoreError;
+use fengsui_storage::facets::Facets;
 use fengsui_storage::fs::{Fs, RealFs};
 use fengsui_storage::hub::Hub;
 use fengsui_storage::journal::Journal;
@@ -103,6 +105,7 @@ pub struct Node {
     cameras: Arc<Cameras>,
     journal: Arc<Journal>,
     catalogue: Arc<Catalogue>,
+    facets: Arc<Facets>,
     reloader: Arc<Reloader>,
     _lock: DataLock,
 }
@@ -163,7 +166,9 @@ impl Node {
         let key_id = node_key.id();
         let index = Arc::new(CatalogueIndex { catalogue: catalogue.clone(), archives: archives.clone() });
         let volumes = config.storage.volumes.iter().map(|v| (v.id.clone(), v.path.clone())).collect();
-        let footage = Arc::new(Footage::new(fs.clone(), index.clone(), volumes).with_tiers(archives.tiers()));
+        let facets = facets::closed(&config, &fs);
+        let footage = Footage::new(fs.clone(), index.clone(), volumes).with_tiers(archives.tiers());
+        let footage = Arc::new(footage.with_facets(facets.clone()));
         let files = (fs.clone(), clock.clone());
         let retention = retention::open(&config, files, catalogue.clone(), &journal, Some(footage.clone()))?;
         let recorder = start_recorder(&config, &fs, &clock, &hub, &catalogue, node_key)?;
@@ -179,7 +184,9 @@ impl Node {
         let beside =
             Beside { recorder: recorder.clone(), footage: Arc::downgrade(&footage), clock: clock.clone() };
         let read = (&*footage, &*archives);
-        let scrubber = scrubber(&config, (fs, clock.clone()), &catalogue, &journal, key_id, beside, read)?;
+        let files = (fs, clock.clone());
+        facets::start(&facets, &config, files.clone(), &catalogue, &journal, beside.clone());
+        let scrubber = scrubber(&config, files, &catalogue, &journal, key_id, beside, read)?;
         let register: Arc<dyn Register> = Arc::new(JournalRegister(journal.clone()));
         let auth = Auth::new(accounts, register.clone(), &clock)?;
         let started = clock.utc();
@@ -208,7 +215,7 @@ impl Node {
         app.tasks.spawn(api::events::watch(app.clone()));
         app.tasks.spawn(orders::watch(app.clone(), paths::orders(&data)));
         app.tasks.spawn(reloader.clone().watch_file());
-        Ok(Self { app, urls, cameras, journal, catalogue, reloader, _lock: lock })
+        Ok(Self { app, urls, cameras, journal, catalogue, facets, reloader, _lock: lock })
     }
 
     /// Addresses under which it serves.
@@ -244,6 +251,9 @@ impl Node {
         }
         let archives = self.cameras.archives.clone();
         let archiving = tokio::task::spawn_blocking(move || archives.stop());
+        // On its own: whatever keeps a store from closing keeps nothing else.
+        let facets = self.facets;
+        let deriving = tokio::task::spawn_blocking(move || facets.stop());
         let recorder = self.cameras.recorder.clone();
         let retention = self.cameras.retention.clone();
         let integrity = self.app.integrity.write().take();
@@ -262,6 +272,11 @@ impl Node {
         if tokio::time::timeout(WEB_STOP_MAX, archiving).await.is_err() {
             tracing::warn!(
                 "an archive did not answer in time; what was under way is stored again at the next start"
+            );
+        }
+        if tokio::time::timeout(WEB_STOP_MAX, deriving).await.is_err() {
+            tracing::warn!(
+                "the store of facets did not close in time; what is not on the disk is made again"
             );
         }
         let (catalogue, journal) = (self.catalogue, self.journal);

@@ -20,6 +20,12 @@ pub fn integrity(data: &Path) -> PathBuf {
     data.join("integrity")
 }
 
+/// Folder of the derived facets of closed segments; may be deleted while the node does not run.
+#[must_use]
+pub fn facets(data: &Path) -> PathBuf {
+    data.join("facets")
+}
+
 /// Folder of the indexes of archives.
 #[must_use]
 pub fn archive(data: &Path) -> PathBuf {

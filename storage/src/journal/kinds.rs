@@ -61,6 +61,7 @@ kinds! {
     INTEGRITY_DAMAGED = "integrity.damaged", 1, Term, [], "Stored bytes do not hold: `{camera, stream, volume, file, segment, part, offset, length, lost_from_us?, lost_to_us?, expected?, found?, detail}`";
     INTEGRITY_REPAIRED = "integrity.repaired", 1, Term, [], "A damaged segment was replaced by a copy: `{camera, stream, volume, file, segment, from_us, to_us, replica, kept}`";
     INTEGRITY_CLEARED = "integrity.cleared", 1, Term, [], "A segment that did not hold was found to hold again: `{camera, stream, volume, file, segment, from_us, to_us}`";
+    FACETS_WIPED = "facets.wiped", 1, Term, [], "Derived facets were in doubt and are made anew; no footage is concerned: `{reason}`";
     INTEGRITY_REQUESTED = "integrity.requested", 1, Term, [], "Somebody had footage checked: `{by, address, camera?, stream?, from_us, to_us}`";
     VOLUME_USED = "volume.used", 1, Term, [], "A volume is to take footage: `{by, address?, volume}`";
     VOLUME_DRAINED = "volume.drained", 1, Term, [], "A volume is to get no new segments: `{by, address?, volume}`";

@@ -1,5 +1,6 @@
 //! Playback: what the API asks of stored footage, over an index of segments. Blocking; call it off the async threads.
 
+mod listing;
 mod readers;
 #[cfg(test)]
 mod tests;
@@ -17,12 +18,14 @@ use parking_lot::Mutex;
 
 use crate::catalogue::Catalogue;
 use crate::error::StoreError;
+use crate::facets::{FacetStatus, Facets};
 use crate::fs::Fs;
 use crate::gaps::Interval;
 use crate::scrub::Suspects;
 use crate::segment::mux::{self, Audience};
 use crate::segment::{FragmentEntry, SegmentName, SegmentReader, SegmentRow};
 
+use listing::recording_order;
 use readers::{Readers, SharedReader};
 pub use tiers::{Tier, TieredIndex, Tiers, is_unreachable};
 
@@ -148,6 +151,8 @@ pub struct Footage {
     readers: Readers,
     /// Segments that did not hold when they were read: the scrubber looks at them first.
     suspects: Arc<Suspects>,
+    /// What is known of closed segments without opening them.
+    facets: Option<Arc<Facets>>,
     /// Init segments for browsers by id, at most `limits::INIT_SEGMENTS_MAX`.
     inits: Mutex<BTreeMap<String, Bytes>>,
 }
@@ -160,6 +165,8 @@ impl std::fmt::Debug for Footage {
 
 /// How many of a stream's newest segments are searched for an init segment that was forgotten.
 const INIT_SEARCH_SEGMENTS_MAX: usize = 64;
+/// How many are searched where no file has to be opened.
+const INIT_SEARCH_FACETS_MAX: usize = 4096;
 /// How far before the moment asked for a still picture may lie, in microseconds.
 const STILL_SEARCH_US: i64 = 30_000_000;
 
@@ -175,7 +182,7 @@ fn parse_gop_id(id: &str) -> Option<(i64, u64, u32)> {
 }
 
 /// Text that is equal for equal bytes.
-fn content_id(bytes: &[u8]) -> String {
+pub(crate) fn content_id(bytes: &[u8]) -> String {
     let hash = blake3::hash(bytes);
     hex::encode(hash.as_bytes().get(..12).unwrap_or_default())
 }
@@ -185,13 +192,25 @@ impl Footage {
     #[must_use]
     pub fn new(fs: Arc<dyn Fs>, index: Arc<dyn SegmentIndex>, volumes: Vec<(VolumeId, PathBuf)>) -> Self {
         let (readers, suspects, tiers) = (Readers::default(), Arc::default(), Tiers::default());
-        Self { fs, index, volumes, tiers, readers, suspects, inits: Mutex::default() }
+        Self { fs, index, volumes, tiers, readers, suspects, facets: None, inits: Mutex::default() }
     }
 
     /// As it is, with places beside the volumes. Their segments must be in the index too ([`TieredIndex`]).
     #[must_use]
     pub fn with_tiers(self, tiers: Tiers) -> Self {
         Self { tiers, ..self }
+    }
+
+    /// As it is, asking `facets` before it opens a closed segment of a volume for a listing.
+    #[must_use]
+    pub fn with_facets(self, facets: Arc<Facets>) -> Self {
+        Self { facets: Some(facets), ..self }
+    }
+
+    /// How the facets stand, when there are any.
+    #[must_use]
+    pub fn facets(&self) -> Option<FacetStatus> {
+        self.facets.as_ref().map(|f| f.status())
     }
 
     /// Where segments are noted that did not hold when they were read.
@@ -206,11 +225,19 @@ impl Footage {
         self.readers.forget(row.key, row.number);
     }
 
+    /// A segment does not hold: it is looked at first, and no facet speaks for it.
+    fn suspect(&self, row: &SegmentRow) {
+        self.suspects.push(row.key, row.number);
+        if let Some(facets) = &self.facets {
+            facets.distrust(row);
+        }
+    }
+
     /// Passes a result on; a segment that does not hold goes to the suspects, and nothing kept of it is used again.
     fn noting<T>(&self, row: &SegmentRow, result: Result<T, StoreError>) -> Result<T, StoreError> {
         if let Err(error) = &result {
             if let StoreError::Damaged { .. } = error {
-                self.suspects.push(row.key, row.number);
+                self.suspect(row);
             }
             self.tiers.suspect(row, error);
         }
@@ -277,7 +304,7 @@ impl Footage {
         };
         let reader = self.noting(row, opened)?;
         if reader.is_suspect() {
-            self.suspects.push(row.key, row.number);
+            self.suspect(row);
         }
         Ok(self.readers.put(row.key, row.number, row.closed, reader))
     }
@@ -305,49 +332,6 @@ impl Footage {
         Ok(out)
     }
 
-    /// Groups of pictures that overlap `[from, to)`, and before them those back to a picture a decoder can start
-    /// at. At most `limits::GOPS_PER_LISTING_MAX`; ask again from the end of the last. Segments that cannot be
-    /// read are left out and logged.
-    pub fn gops(&self, key: StreamKey, from: UtcMicros, to: UtcMicros) -> Result<GopList, StoreError> {
-        let mut list = GopList::default();
-        let lost = self.index.lost(key, from, to);
-        for (row, reader) in self.readers(key, from, to)? {
-            let reader = reader.read();
-            let Some(video) = &reader.info().video else { continue };
-            let init = match mux::init_segment(reader.info(), Audience::Browser) {
-                Ok(init) => init,
-                Err(error) => {
-                    tracing::warn!(%key, segment = row.number, %error, "leave out a segment");
-                    continue;
-                }
-            };
-            let id = content_id(&init);
-            let mut any = false;
-            let listed = within(reader.fragments(), from, to).iter().filter(|f| f.frames > 0);
-            for f in listed.filter(|f| !is_lost(&lost, &row, f)) {
-                if list.items.len() >= limits::GOPS_PER_LISTING_MAX {
-                    break;
-                }
-                any = true;
-                list.items.push(Gop {
-                    id: gop_id(&row, f.index),
-                    from: f.utc,
-                    to: f.utc_end,
-                    bytes: u64::from(f.length),
-                    key: f.starts_with_key,
-                    init: id.clone(),
-                });
-            }
-            if any {
-                let info =
-                    InitInfo { codec: video.rfc6381.clone(), width: video.width, height: video.height };
-                list.inits.insert(id.clone(), info);
-                self.remember(id, init);
-            }
-        }
-        Ok(list)
-    }
-
     fn remember(&self, id: String, init: Bytes) {
         let mut inits = self.inits.lock();
         if inits.len() >= limits::INIT_SEGMENTS_MAX && !inits.contains_key(&id) {
@@ -363,12 +347,18 @@ impl Footage {
         }
         // Forgotten (a restart, or very many others since): one of the stream's segments has it.
         let rows = self.index.segments(key, UtcMicros(0), UtcMicros(i64::MAX / 4));
-        for row in rows.iter().rev().take(INIT_SEARCH_SEGMENTS_MAX) {
-            let Ok((_, reader)) = self.reader_at(key, row.start_ms, row.number) else { continue };
-            let made = mux::init_segment(reader.read().info(), Audience::Browser);
-            if let Ok(init) = made.map(|i| (content_id(&i), i)).and_then(|(found, init)| {
-                if found == id { Ok(init) } else { Err(StoreError::NotFound(found)) }
-            }) {
+        let mut opened = 0;
+        for row in rows.iter().rev().take(INIT_SEARCH_FACETS_MAX) {
+            let made = match self.facet(row, &[]) {
+                Some(facet) => mux::init_segment(&facet.info, Audience::Browser),
+                None if opened < INIT_SEARCH_SEGMENTS_MAX => {
+                    opened += 1;
+                    let Ok((_, reader)) = self.reader_at(key, row.start_ms, row.number) else { continue };
+                    mux::init_segment(reader.read().info(), Audience::Browser)
+                }
+                None => continue,
+            };
+            if let Some(init) = made.ok().filter(|init| content_id(init) == id) {
                 self.remember(id.to_owned(), init.clone());
                 return Ok(init);
             }
@@ -385,28 +375,6 @@ impl Footage {
         let entry = reader.fragments().get(index as usize).copied().ok_or_else(missing)?;
         let stored = self.noting(&row, reader.read_fragment(index))?;
         mux::browser_fragment(&stored, entry.utc, index.saturating_add(1))
-    }
-
-    /// Segments and fragments for an HLS playlist, from a picture a decoder can start at. Segments that cannot be
-    /// read are left out and logged.
-    pub fn hls(&self, key: StreamKey, from: UtcMicros, to: UtcMicros) -> Result<Vec<HlsSegment>, StoreError> {
-        let mut out = Vec::new();
-        let lost = self.index.lost(key, from, to);
-        for (row, reader) in self.readers(key, from, to)? {
-            let reader = reader.read();
-            let fragments = within(reader.fragments(), from, to).iter();
-            let fragments: Vec<_> = fragments.filter(|f| !is_lost(&lost, &row, f)).copied().collect();
-            if fragments.is_empty() {
-                continue;
-            }
-            let info = reader.info();
-            let video = info.video.as_ref().map(|v| v.rfc6381.clone());
-            let audio = info.audio.as_ref().map(mux::audio_rfc6381);
-            let codecs = video.into_iter().chain(audio).collect::<Vec<_>>().join(",");
-            let init = content_id(&reader.init()?);
-            out.push(HlsSegment { name: row.name().to_string(), fragments, init, codecs });
-        }
-        Ok(out)
     }
 
     /// The stored init segment (all tracks) of the segment `name`.
@@ -466,41 +434,4 @@ impl Footage {
         let jpeg = crate::picture::jpeg(&video, &unit.data, limits::STILL_SIDE_MAX)?;
         Ok((unit.utc, jpeg))
     }
-}
-
-/// Brings segments that overlap in time, because the clock was set back between them, into the order of recording: so
-/// whoever plays across sees one seam, not one at every segment. `rows` stand in order of start.
-fn recording_order(mut rows: Vec<SegmentRow>) -> Vec<SegmentRow> {
-    let mut at = 0;
-    while at < rows.len() {
-        let mut end = at + 1;
-        let mut reached = rows.get(at).map_or(UtcMicros(0), SegmentRow::end);
-        // Files end on the same wall-clock moments each time: those that touch belong together too.
-        let seam = crate::catalogue::seam_us();
-        while let Some(row) = rows.get(end).filter(|r| r.start().0 <= reached.0.saturating_add(seam)) {
-            reached = reached.max(row.end());
-            end += 1;
-        }
-        if let Some(overlapping) = rows.get_mut(at..end) {
-            overlapping.sort_by_key(|r| r.number);
-        }
-        at = end;
-    }
-    rows
-}
-
-/// Whether a fragment is part of what is lost of its segment.
-fn is_lost(lost: &[(u64, Interval)], row: &SegmentRow, f: &FragmentEntry) -> bool {
-    lost.iter().any(|(number, i)| *number == row.number && i.from <= f.utc && f.utc_end <= i.to)
-}
-
-/// The fragments that overlap `[from, to)`, and before them those back to one that starts with a key frame.
-fn within(fragments: &[FragmentEntry], from: UtcMicros, to: UtcMicros) -> &[FragmentEntry] {
-    let first = fragments.partition_point(|f| f.utc_end <= from);
-    let end = fragments.partition_point(|f| f.utc < to);
-    if first >= end {
-        return &[];
-    }
-    let back = fragments.get(..=first).unwrap_or_default().iter().rposition(|f| f.starts_with_key);
-    fragments.get(back.unwrap_or(first)..end).unwrap_or_default()
 }

@@ -5,6 +5,7 @@ pub mod archive;
 pub mod camsim;
 pub mod catalogue;
 pub mod child;
+pub mod facets;
 pub mod floor;
 pub mod recorder;
 pub mod write_path;

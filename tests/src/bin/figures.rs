@@ -33,6 +33,8 @@ enum Command {
     Catalogue(bench::catalogue::Options),
     /// Storing in an archive beside a plain copy, and what a seek fetches
     Archive(bench::archive::Options),
+    /// Listings over a day with and without derived facets, and what their store costs
+    Facets(bench::facets::Options),
     /// Recording cost beside ffmpeg and the floor
     Recorder(bench::recorder::Options),
     /// The write path alone: cost and extents of many files beside the bare floor
@@ -98,6 +100,7 @@ fn main() -> ExitCode {
         Command::Camsim(options) => bench::camsim::run(&options, &mut |figure| println!("{figure}")),
         Command::Catalogue(options) => bench::catalogue::run(&options, &mut |figure| println!("{figure}")),
         Command::Archive(options) => bench::archive::run(&options, &mut |figure| println!("{figure}")),
+        Command::Facets(options) => bench::facets::run(&options, &mut |figure| println!("{figure}")),
         Command::Recorder(options) => bench::recorder::run(&options, &mut |figure| println!("{figure}")),
         Command::WritePath(options) => bench::write_path::run(&options, &mut |figure| println!("{figure}")),
         Command::Floor { address, cameras, seconds, sweep_ms, out } => {

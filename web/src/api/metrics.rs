@@ -8,6 +8,7 @@ use axum::extract::State;
 use axum::response::{IntoResponse as _, Response};
 use fengsui_config::ids::{StreamKey, StreamKind};
 use fengsui_storage::board::{SessionState, StreamStatus};
+use fengsui_storage::facets::FacetState;
 use fengsui_storage::retention::forecast::Outlook;
 use http::header::CONTENT_TYPE;
 
@@ -64,6 +65,7 @@ fn write(app: &App) -> String {
     volume_details(&mut page, app);
     retention(&mut page, app);
     catalogue(&mut page, app);
+    facets(&mut page, app);
     archives(&mut page, app);
     hub(&mut page, app);
     live(&mut page, app);
@@ -203,6 +205,26 @@ fn catalogue(page: &mut Page, app: &App) {
         "Time that is neither footage nor a gap with a reason, when it was last looked for; must be 0.",
         stats.unexplained_us as f64 / 1e6,
     );
+}
+
+fn facets(page: &mut Page, app: &App) {
+    let Some(status) = app.media.facets() else { return };
+    let up = status.state != FacetState::Off;
+    page.single("facets_up", "gauge", "1 while derived facets serve listings.", u8::from(up));
+    page.single("facets_rows", "gauge", "Closed segments that have a facet.", status.rows);
+    page.single("facets_bytes", "gauge", "Bytes of the store of facets on the disk.", status.bytes);
+    page.single("facets_hits_total", "counter", "Listings of a segment that opened no file.", status.hits);
+    page.single("facets_misses_total", "counter", "Listings of a segment that read its file.", status.misses);
+    page.single("facets_filled_total", "counter", "Facets made.", status.filled);
+    page.single(
+        "facets_rebuilds_total",
+        "counter",
+        "Times that the store was wiped in doubt.",
+        status.rebuilds,
+    );
+    page.single("facets_dropped_total", "counter", "Closed segments left to the next pass.", status.dropped);
+    page.single("facets_pass_checked", "gauge", "Segments that the last pass looked at.", status.checked);
+    page.single("facets_pass_total", "gauge", "Segments that there were when it began.", status.total);
 }
 
 /// Name, kind, help and value of a family with one sample an archive.

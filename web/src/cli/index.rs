@@ -11,6 +11,7 @@ use fengsui_config::clock::SystemClock;
 use fengsui_config::ids::VolumeId;
 use fengsui_storage::catalogue::{AuditReport, Catalogue, CheckReport, Hole, Opening};
 use fengsui_storage::error::StoreError;
+use fengsui_storage::facets;
 use fengsui_storage::fs::RealFs;
 
 use super::UNREADABLE;
@@ -21,7 +22,8 @@ use crate::paths;
 /// Commands of `fengsui index`.
 #[derive(Debug, Subcommand)]
 pub enum IndexCommand {
-    /// Makes the index anew from the names of the files; the old one is kept beside it. The node must not run.
+    /// Makes the index anew from the names of the files; the old one is kept beside it. What else is derived of footage (the
+    /// facets that long listings use) is deleted and comes back by itself. The node must not run.
     Rebuild,
     /// Compares the index with the names of the files, mends it, and looks for time that is neither footage nor a gap with a
     /// reason. The node must not run; a running one does so by itself (`fengsui_footage_unexplained_seconds` in its
@@ -62,7 +64,12 @@ pub fn run(config: &Path, command: &IndexCommand) -> ExitCode {
     let volumes: Vec<_> = config.storage.volumes.iter().map(|v| (v.id.clone(), v.path.clone())).collect();
     let dir = paths::catalogue(&config.node.data);
     match command {
-        IndexCommand::Rebuild => rebuild(&dir, &volumes),
+        IndexCommand::Rebuild => {
+            if let Err(error) = facets::erase(&RealFs, &paths::facets(&config.node.data)) {
+                complain(&format!("cannot delete the facets, which the node will do without: {error}"));
+            }
+            rebuild(&dir, &volumes)
+        }
         IndexCommand::Check => match check(&dir, &volumes) {
             Ok((checked, code)) => {
                 say(&serde_json::to_string_pretty(&checked).unwrap_or_default());
