@@ -17,7 +17,7 @@ use super::{Catalogue, narrow, store};
 use crate::error::StoreError;
 use crate::frame::GapReason;
 use crate::fs::Fs;
-use crate::segment::{SegmentFlags, SegmentName, SegmentRow, has_footer};
+use crate::segment::{SegmentName, SegmentRow};
 
 /// What a comparison of one volume with the catalogue found and mended.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
@@ -144,9 +144,7 @@ impl Catalogue {
                     };
                     if self.add_found(&row) {
                         report.added += 1;
-                        // Who is not known from before may have been cut meanwhile; the name would not tell.
-                        let cut_before = row.flags.has(SegmentFlags::DAMAGED);
-                        if look && !cut_before && !has_footer(&*self.fs, &path, row.bytes)? {
+                        if look && self.was_cut(&path, &row)? {
                             self.shorten(root, &row, row.bytes)?;
                             report.shortened += 1;
                         }

@@ -38,7 +38,9 @@ impl Catalogue {
         let Some(rows) = inner.index.rows(&key) else { return Vec::new() };
         // Rows come in order of start: a month of them joins to a few intervals on the way.
         let mut footage: Vec<(Interval, bool)> = Vec::new();
-        for r in rows.closed.overlapping(from.millis() - 1, to.millis() + 1) {
+        // What ends just before the window may be joined to what begins in it.
+        let beside = seam_us() / 1000 + 1;
+        for r in rows.closed.overlapping(from.millis() - beside, to.millis() + beside) {
             let next = Interval::new(micros(r.start_ms), micros(r.end_ms()));
             match footage.last_mut() {
                 Some((last, _)) if next.from.since(last.to) <= seam_us() => last.to = last.to.max(next.to),

@@ -8,7 +8,7 @@ use super::{Catalogue, narrow};
 use crate::error::StoreError;
 use crate::frame::GapReason;
 use crate::gaps::Interval;
-use crate::segment::{SegmentFlags, SegmentReader, SegmentRow};
+use crate::segment::{SegmentFlags, SegmentReader, SegmentRow, has_footer};
 
 impl Catalogue {
     /// Gives a shortened file a name that tells what is left in it, marked damaged; a file in which nothing is left goes
@@ -53,6 +53,22 @@ impl Catalogue {
             inner.record(Record::Gap { stream, reason: GapReason::Damaged, from: lost.from, to: lost.to });
         }
         Ok(())
+    }
+
+    /// Whether a file that nobody knew holds less than its name says: it may have been cut before it was found.
+    pub(super) fn was_cut(&self, path: &Path, row: &SegmentRow) -> Result<bool, StoreError> {
+        if !row.flags.has(SegmentFlags::DAMAGED) {
+            return Ok(!has_footer(&*self.fs, path, row.bytes)?);
+        }
+        // Without a footer only the pictures themselves tell.
+        match SegmentReader::open(&*self.fs, path, None) {
+            Ok(reader) => {
+                let end = reader.fragments().iter().map(|f| f.utc_end).max();
+                Ok(end.is_none_or(|end| end.0.saturating_add(1000) <= row.end().0))
+            }
+            Err(e) if e.io_kind().is_none() => Ok(true),
+            Err(e) => Err(e),
+        }
     }
 
     fn quarantine(&self, root: &Path, row: &SegmentRow, path: &Path) -> Result<(), StoreError> {
