@@ -1,6 +1,6 @@
 # Each target installs what it needs when it is missing, says what, and is quick the second time.
 .DEFAULT_GOAL := help
-.PHONY: help demo test check figures bench bench-write-path bench-catalogue bench-facets setup ui clean
+.PHONY: help demo test check figures fuzz bench bench-write-path bench-catalogue bench-facets setup ui clean
 .PHONY: campaign-retention campaign-kill campaign-power-process campaign-kill-sim campaign-power campaign-crash-states campaign-truth campaign-journal campaign-archive campaign-flips campaign-io-errors
 
 help: ## show this
@@ -89,6 +89,9 @@ campaign-flips: ## flip bits in every kind of file (RUNS=10000 SEED=1)
 
 campaign-io-errors: ## let every call to the file system fail, once in every way
 	@FENGSUI_EVERY=1 cargo test --locked -p fengsui-storage --lib recorder::tests::io_errors -- --nocapture | grep -E '^FIGURE|FaultPlan|test result'
+
+fuzz: ## run the fuzzers, SECONDS=600 each (TARGET=segment_reader, recovery, catalogue, journal or archive_index alone)
+	@SECONDS_EACH=$(or $(SECONDS),600) $(if $(TARGET),TARGET=$(TARGET)) tests/scripts/fuzz.sh
 
 clean: ## remove what was built and recorded here
 	cargo clean

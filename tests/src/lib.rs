@@ -12,6 +12,7 @@ pub mod bench;
 pub mod camsim;
 pub mod disk;
 pub mod figure;
+pub mod fuzz;
 #[cfg(feature = "gst")]
 pub mod gst_server;
 pub mod harness;

@@ -7,6 +7,7 @@
 mod boxes;
 mod check;
 mod entries;
+mod flip;
 mod group;
 mod key;
 pub mod mux;
