@@ -18,6 +18,7 @@ use serde::{Deserialize, Serialize};
 use crate::error::StoreError;
 use crate::fs::{Fs, OpenOptions, Space};
 
+pub(crate) use known::KNOWN_FILE;
 pub use known::{ActionError, KnownVolumes, Taken, adopt, replace, set_mode};
 pub use place::choose;
 pub(crate) use place::{destination, place};
@@ -28,7 +29,7 @@ pub const IDENTITY_FILE: &str = "fengsui-volume.json";
 /// Volumes are adopted one at a time: they share the file of known identities.
 static ADOPTING: Mutex<()> = Mutex::new(());
 
-const IDENTITY_BYTES_MAX: u64 = 64 << 10;
+pub(crate) const IDENTITY_BYTES_MAX: u64 = 64 << 10;
 
 /// How a volume stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]

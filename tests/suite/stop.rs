@@ -94,7 +94,14 @@ async fn the_index_comes_back_from_the_files_alone() {
 #[tokio::test]
 async fn a_check_is_clean_and_finds_a_single_flipped_bit() {
     let (scene, _) = recorded(Duration::from_secs(4)).await;
-    assert_code(&fengsui(&scene.config, &["fsck", "--full"]), 0);
+    let sound = fengsui(&scene.config, &["fsck", "--full", "--json"]);
+    assert_code(&sound, 0);
+    let sound: serde_json::Value = serde_json::from_slice(&sound.stdout).unwrap();
+    assert_eq!(
+        (&sound["outcome"], sound["sections"].as_array().unwrap().len()),
+        (&"clean".into(), 7),
+        "{sound}"
+    );
     assert_code(&fengsui(&scene.config, &["journal", "verify"]), 0);
     let file = media::segment_files(&scene.volume(), 1, StreamKind::Main).unwrap().remove(0);
     let mut bytes = std::fs::read(&file).unwrap();
@@ -104,5 +111,23 @@ async fn a_check_is_clean_and_finds_a_single_flipped_bit() {
     let found = fengsui(&scene.config, &["fsck", "--full"]);
     assert_code(&found, 1);
     let name = file.file_name().unwrap().to_string_lossy().into_owned();
-    assert!(String::from_utf8_lossy(&found.stdout).contains(&name), "{found:?}");
+    let told = String::from_utf8_lossy(&found.stdout).into_owned();
+    assert!(told.contains(&name) && told.contains("what to do: "), "{told}");
+    assert_code(&fengsui(&scene.config, &["fsck", "--section", "journal,key,catalogue"]), 0);
+    // Each other part finds its own.
+    let data = scene.directory().join("data");
+    let flip = |path: &Path, at: usize| {
+        let mut bytes = std::fs::read(path).unwrap();
+        bytes[at] ^= 1;
+        std::fs::write(path, bytes).unwrap();
+    };
+    flip(&data.join("journal/0000000001.journal"), 200);
+    flip(&data.join("catalogue/catalogue.log"), 40);
+    flip(&scene.volume().join("fengsui-volume.json"), 0);
+    let found = fengsui(&scene.config, &["fsck", "--json", "--section", "volumes,catalogue,journal"]);
+    assert_code(&found, 1);
+    let found: serde_json::Value = serde_json::from_slice(&found.stdout).unwrap();
+    for section in found["sections"].as_array().unwrap() {
+        assert_eq!(section["problems"][0]["kind"], "damaged", "{found}");
+    }
 }

@@ -216,6 +216,42 @@ impl ArchiveIndex {
         Ok((index, opening))
     }
 
+    /// As [`Self::open`], and changes nothing: for reading beside a node that writes. None when there is no log.
+    pub fn look(fs: &dyn Fs, dir: &Path, id: VolumeId) -> Result<Option<(Self, IndexOpening)>, StoreError> {
+        let path = dir.join(format!("{id}.log"));
+        let bytes = match fs.read(&path, limits::ARCHIVE_INDEX_BYTES_MAX) {
+            Ok(bytes) => bytes,
+            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(e) => return Err(StoreError::io("read the archive's index", &path)(e)),
+        };
+        let file =
+            fs.open(&path, OpenOptions::READ).map_err(StoreError::io("open the archive's index", &path))?;
+        let mut index = Self::empty(id, path, file, bytes.len() as u64);
+        let length = bytes.len() as u64;
+        if !bytes.starts_with(&first_record()) {
+            let opening =
+                if bytes.is_empty() { IndexOpening::New } else { IndexOpening::TornTail { bytes: length } };
+            return Ok(Some((index, opening)));
+        }
+        // Records that do not hold at the end are what a crash leaves; those before one that holds are damage.
+        let (mut broken, mut since) = (0, 0);
+        for record in bytes.get(RECORD..).unwrap_or_default().chunks(RECORD) {
+            match decode(record) {
+                Some(stored) => {
+                    index.insert(&stored);
+                    (broken, since) = (broken + since, 0);
+                }
+                None => since += 1,
+            }
+        }
+        let opening = match (broken, since) {
+            (0, 0) => IndexOpening::Clean,
+            (0, torn) => IndexOpening::TornTail { bytes: (torn * RECORD as u64).min(length) },
+            (records, _) => IndexOpening::Damaged { records },
+        };
+        Ok(Some((index, opening)))
+    }
+
     fn empty(id: VolumeId, path: PathBuf, file: Box<dyn FsFile>, length: u64) -> Self {
         Self { id, path, file, length, streams: BTreeMap::new(), segments: 0, bytes: 0 }
     }

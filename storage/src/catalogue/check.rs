@@ -51,7 +51,7 @@ pub struct RebuildReport {
 }
 
 /// Names of one stream on one volume.
-type Names = BTreeSet<SegmentName>;
+pub(super) type Names = BTreeSet<SegmentName>;
 
 impl Catalogue {
     /// Compares the names on a volume with the rows and mends the rows. `stop` ends it early, without harm.
@@ -262,7 +262,11 @@ impl Catalogue {
 }
 
 /// The streams that have a directory on a volume.
-fn list_streams(fs: &dyn Fs, root: &Path, report: &mut CheckReport) -> Result<Vec<StreamKey>, StoreError> {
+pub(super) fn list_streams(
+    fs: &dyn Fs,
+    root: &Path,
+    report: &mut CheckReport,
+) -> Result<Vec<StreamKey>, StoreError> {
     let mut out = Vec::new();
     for entry in list(fs, root)?.into_iter().filter(|e| e.is_dir) {
         let Ok(camera) = entry.name.parse::<CameraId>() else { continue };
@@ -277,7 +281,7 @@ fn list_streams(fs: &dyn Fs, root: &Path, report: &mut CheckReport) -> Result<Ve
 }
 
 /// The segment names of one stream on a volume.
-fn list_names(
+pub(super) fn list_names(
     fs: &dyn Fs,
     root: &Path,
     key: StreamKey,

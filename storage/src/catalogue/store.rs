@@ -154,6 +154,20 @@ fn open_read(fs: &dyn Fs, path: &Path) -> Result<(Box<dyn FsFile>, u64), StoreEr
     Ok((file, length))
 }
 
+/// What the log in `dir` says, how it was found, and its length. Changes nothing; a log that is missing is `New`.
+pub(super) fn peek(fs: &dyn Fs, dir: &Path) -> Result<(Index, Opening, u64), StoreError> {
+    let path = dir.join(NAME);
+    let (file, length) = match open_read(fs, &path) {
+        Ok(found) => found,
+        Err(e) if e.io_kind() == Some(io::ErrorKind::NotFound) => {
+            return Ok((Index::default(), Opening::New, 0));
+        }
+        Err(e) => return Err(e),
+    };
+    let (index, opening) = load(&*file, length).map_err(StoreError::io("read catalogue", &path))?;
+    Ok((index, opening, length))
+}
+
 /// A window that moves over a file.
 struct Window<'a> {
     file: &'a dyn FsFile,

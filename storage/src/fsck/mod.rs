@@ -1,5 +1,6 @@
 //! Checking footage against itself: files, chains between files, signatures.
 
+mod node;
 #[cfg(test)]
 mod tests;
 
@@ -12,6 +13,8 @@ use serde::Serialize;
 
 use crate::error::StoreError;
 use crate::fs::Fs;
+pub use node::{Finding, Node, NodeProgress, NodeReport, Section, SectionReport, run as run_node};
+
 use crate::segment::{FileCheck, Hash, KeyId, Outcome, SegmentName, check};
 
 /// What to check.
@@ -53,6 +56,9 @@ pub struct Report {
     pub groups_hashed: u64,
     /// Links from a segment to the one before that hold.
     pub links: u64,
+    /// By the node that a segment names and the key that signed it: how many, and the first file.
+    #[serde(skip)]
+    pub signers: BTreeMap<(String, KeyId), (u64, PathBuf)>,
     /// Everything that does not hold, at most `limits::FSCK_PROBLEMS_MAX`.
     pub problems: Vec<Problem>,
     /// Problems beyond those listed.
@@ -169,6 +175,10 @@ fn one_file(
         report.open += 1;
     } else if problems == report.problems.len() {
         report.clean += 1;
+    }
+    if let (Some(head), Some(key), true) = (&found.head, found.key_id, found.closed && found.signed) {
+        let signer = report.signers.entry((head.node.to_string(), key));
+        signer.or_insert_with(|| (0, path.to_path_buf())).0 += 1;
     }
     if let Some(head) = found.head.filter(|_| found.closed) {
         let link = Link { path: path.to_path_buf(), previous: head.previous, hash: found.hash };

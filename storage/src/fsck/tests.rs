@@ -9,7 +9,7 @@ use crate::segment::tests::kit;
 use crate::segment::{EndReason, NodeKey, SegmentHead, SegmentWriter};
 
 /// Three segments of one stream, one after the other.
-fn stored(fs: &SimFs) -> Vec<PathBuf> {
+pub(super) fn stored(fs: &SimFs) -> Vec<PathBuf> {
     let info = kit::info(false);
     let mut previous = [0; 32];
     let mut paths = Vec::new();

@@ -76,7 +76,12 @@ impl NodeKey {
     /// As [`Self::load_or_create`].
     pub fn load(path: &Path) -> Result<Option<Self>, StoreError> {
         refuse_open_to_others(path)?;
-        match RealFs.read(path, KEY_BYTES_MAX) {
+        Self::load_in(&RealFs, path)
+    }
+
+    /// As [`Self::load`], in this file system; does not look at who may read the file.
+    pub(crate) fn load_in(fs: &dyn Fs, path: &Path) -> Result<Option<Self>, StoreError> {
+        match fs.read(path, KEY_BYTES_MAX) {
             Ok(bytes) => Self::parse(path, &bytes).map(Some),
             Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(e) => Err(StoreError::io("read node key", path)(e)),

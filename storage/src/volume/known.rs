@@ -14,7 +14,7 @@ use crate::error::StoreError;
 use crate::fs::{Fs, OpenOptions};
 
 /// Name of the file in the node's data directory.
-const KNOWN_FILE: &str = "volumes.json";
+pub(crate) const KNOWN_FILE: &str = "volumes.json";
 
 /// The volumes a node has seen. Kept in the node's data directory.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -1,4 +1,5 @@
-//! The command line. Exit codes: 0 done, 1 refused or failed, 2 wrong usage, 3 something could not be read.
+//! The command line. Exit codes: 0 done, 1 refused or failed, 2 wrong usage, 3 something could not be read
+//! (`fsck` says 2 for that, as checkers of file systems do not tell it from wrong usage).
 
 pub mod archive;
 pub mod backup;
@@ -70,7 +71,9 @@ enum Command {
     /// Keeps camera passwords encrypted.
     #[command(subcommand)]
     Secret(secret::SecretCommand),
-    /// Checks footage against itself: files, hashes, signatures, the chain from each to the next. Changes nothing.
+    /// Checks all that a node keeps: volumes, key, index, footage, journal, archive indexes, holds. Changes nothing.
+    ///
+    /// The node may run. Exit code 0: all holds; 1: something does not; 2: something could not be looked at.
     Fsck(fsck::FsckArgs),
     /// The index of footage; it can be made anew from the names of the files.
     #[command(subcommand)]
