@@ -45,7 +45,7 @@ fn keeping() -> (Node, Arc<Retained>, tempfile::TempDir) {
             key: key(StreamKind::Main),
             number,
             start_ms: (NOW - Duration::from_secs(3600 * hours)).millis(),
-            duration_ms: 300_000,
+            duration_ms: 900_000,
             flags: SegmentFlags::VIDEO,
             bytes: 4,
             closed: true,
