@@ -19,11 +19,6 @@ check: ## the quick half of test: format, lints, house rules
 	cargo clippy --locked --workspace --all-targets -- -D warnings
 	cargo test --locked -p fengsui-tests --test suite tidy
 
-campaign-retention: ## retention against an independent judge; STEPS=1000000, SEED=n replays one history
-	@tests/scripts/setup.sh build
-	FENGSUI_STEPS=$${STEPS:-1000000} $${SEED:+env FENGSUI_SEED=$$SEED} cargo test --locked -p fengsui-storage --lib -- --nocapture \
-		--exact retention::tests::model::nothing_held_is_deleted_and_no_promise_breaks_in_silence
-
 figures: ## print the short form of every figure
 	@tests/scripts/figures.sh short
 
@@ -60,19 +55,28 @@ bench-facets: ## listings of a day with and without facets; ROWS=1000000 rows in
 	cargo build --locked --release -p fengsui-tests --bin figures
 	target/release/figures facets --rows $(or $(ROWS),1000000)
 
+campaign-retention: ## retention against an independent judge, STEPS random steps (1000000)
+	@FENGSUI_STEPS=$(or $(STEPS),1000000) $(if $(filter command line,$(origin SEED)),FENGSUI_SEED=$(SEED)) tests/scripts/campaign.sh storage nothing_held_is_deleted
+
+campaign-truth: ## QUERIES questions after faults against an oracle of the files (100000)
+	@FENGSUI_QUERIES=$(or $(QUERIES),100000) FENGSUI_SEED=$(SEED) tests/scripts/campaign.sh storage nothing_unplayable_is_shown
+
+campaign-flips: ## flip RUNS random bits in every kind of file (10000)
+	@FENGSUI_FLIPS=$(or $(RUNS),10000) FENGSUI_SEED=$(SEED) tests/scripts/campaign.sh storage scrub::flips
+
+campaign-io-errors: ## let every call to the file system fail, once in every way
+	@FENGSUI_EVERY=1 tests/scripts/campaign.sh storage every_call_may_fail
+
+campaign-journal: ## SEEDS lives of a journal with power cuts (5000); on failure the smallest one is printed
+	@FENGSUI_SEEDS=$(if $(filter command line,$(origin SEEDS)),$(SEEDS),5000) tests/scripts/campaign.sh storage whole_lives_with_power_cuts
+
+campaign-archive: ## store RUNS whole segments in an archive with proof, and seek in them (4)
+	@tests/scripts/campaign.sh figures archive --segments $(or $(RUNS),4)
+
 bench-catalogue: ## the catalogue at 12.1 million segments (LONG=1: 60.5 million)
 	@tests/scripts/setup.sh build
 	cargo build --locked --release -p fengsui-tests --bin figures
 	target/release/figures catalogue $(if $(LONG),--days 150)
-
-campaign-truth: ## 100,000 questions after faults against an oracle of the files (QUERIES= SEED=)
-	@tests/scripts/setup.sh test
-	FENGSUI_QUERIES=$(or $(QUERIES),100000) FENGSUI_SEED=$(or $(SEED),1) cargo test --locked -p fengsui-storage --lib \
-		nothing_unplayable_is_shown_and_nothing_playable_is_hidden -- --nocapture
-
-campaign-journal: ## SEEDS=2000 lives of a journal with power cuts; on failure proptest prints the smallest one
-	@tests/scripts/setup.sh build
-	FENGSUI_SEEDS=$(or $(SEEDS),2000) cargo nextest run --locked -p fengsui-storage -E 'test(whole_lives_with_power_cuts)'
 
 setup: ## install what building and testing need
 	@tests/scripts/setup.sh test
@@ -80,15 +84,6 @@ setup: ## install what building and testing need
 ui: ## build the browser's part
 	@tests/scripts/setup.sh build
 	@tests/scripts/ui.sh
-
-campaign-archive: ## store whole segments in an archive with proof, and seek in them; RUNS= segments
-	@cargo run --locked --quiet -p fengsui-tests --bin figures -- archive --segments $(or $(RUNS),4)
-
-campaign-flips: ## flip bits in every kind of file (RUNS=10000 SEED=1)
-	@FENGSUI_FLIPS=$(or $(RUNS),10000) FENGSUI_SEED=$(SEED) cargo test --locked -p fengsui-storage --lib scrub::flips -- --nocapture | grep -E '^FIGURE|replay|test result'
-
-campaign-io-errors: ## let every call to the file system fail, once in every way
-	@FENGSUI_EVERY=1 cargo test --locked -p fengsui-storage --lib recorder::tests::io_errors -- --nocapture | grep -E '^FIGURE|FaultPlan|test result'
 
 fuzz: ## run the fuzzers, SECONDS=600 each (TARGET=segment_reader, recovery, catalogue, journal or archive_index alone)
 	@SECONDS_EACH=$(or $(SECONDS),600) $(if $(TARGET),TARGET=$(TARGET)) tests/scripts/fuzz.sh

@@ -12,6 +12,7 @@
 mod footage;
 mod small_files;
 
+use crate::figure::{Figure, Target};
 use crate::fs::{Fault, FaultPlan, SimFs};
 
 /// One protocol.
@@ -58,7 +59,8 @@ impl<Done> Protocol<'_, Done> {
             states += shown.unwrap_or_else(|n| panic!("{}: {n} states at call {cut}", self.name));
         }
         assert!(calls > 0, "{} does nothing", self.name);
-        println!("FIGURE crash_states_{} {states} states target >=1 ok ({calls} calls)", self.name);
+        let name = format!("crash_states.{}", self.name);
+        println!("{} ({calls} calls)", Figure::new(name, states as f64, "states", Target::AtLeast(1.0)));
         states
     }
 }

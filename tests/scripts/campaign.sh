@@ -17,7 +17,8 @@ case $kind in
     # The output of a test that passes is its figures; of one that fails, everything.
     log=$(mktemp)
     trap 'rm -f "$log"' EXIT
-    if cargo test --locked --release -p fengsui-storage --lib -- --nocapture "$@" >"$log" 2>&1; then
+    # The same build as that of `make test`; it is optimised.
+    if cargo test --locked -p fengsui-storage --lib -- --nocapture "$@" >"$log" 2>&1; then
       grep -a '^FIGURE' "$log"
     else
       tail -n 200 "$log"

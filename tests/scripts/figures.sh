@@ -16,6 +16,11 @@ case $form in
     record=(--cameras 16 --minutes 0.5)
     kill=(--runs 10)
     write_path=(--files 200 --mib 4)
+    catalogue=(--days 3)
+    power=(--runs 5)
+    campaigns=(FENGSUI_FLIPS=1000 FENGSUI_STEPS=20000 FENGSUI_QUERIES=2000)
+    seeds=2000
+    every=20
     ;;
   full)
     archive=()
@@ -23,6 +28,11 @@ case $form in
     record=(--cameras 16 --minutes 10)
     kill=(--runs 50)
     write_path=()
+    catalogue=()
+    power=(--runs 50)
+    campaigns=(FENGSUI_FLIPS=10000 FENGSUI_STEPS=1000000 FENGSUI_QUERIES=100000)
+    seeds=100000
+    every=1
     ;;
   *) echo 'usage: figures.sh short|full' >&2; exit 2 ;;
 esac
@@ -44,7 +54,17 @@ figures target/release/figures camsim
 figures target/release/figures recorder "${recorder[@]}"
 figures target/release/figures archive "${archive[@]}"
 figures target/release/figures write-path "${write_path[@]}"
+figures target/release/figures catalogue "${catalogue[@]}"
 figures target/release/figures record "${record[@]}"
 figures target/release/figures kill "${kill[@]}"
+figures target/release/figures power "${power[@]}"
+# The campaigns that need what is private to storage; each in its own words of the environment.
+figures env "${campaigns[@]}" tests/scripts/campaign.sh storage scrub::flips
+figures env "${campaigns[@]}" tests/scripts/campaign.sh storage nothing_held_is_deleted
+figures env "${campaigns[@]}" tests/scripts/campaign.sh storage nothing_unplayable_is_shown
+figures env FENGSUI_EVERY="$every" tests/scripts/campaign.sh storage every_call_may_fail
+figures env FENGSUI_SEEDS="$seeds" tests/scripts/campaign.sh storage a_kill_at_any_call_costs
+figures env FENGSUI_SEEDS="$seeds" tests/scripts/campaign.sh storage a_power_cut_at_any_call_costs
+figures tests/scripts/campaign.sh storage crash_states::
 figures env FENGSUI_BIN="$PWD/target/release/fengsui" CAMSIM_BIN="$PWD/target/release/camsim" npm --prefix web/ui run --silent e2e
 [ -z "$failed" ]

@@ -154,7 +154,7 @@ impl Bench {
         let mut buf = PageBuf::new();
         for mut u in kit::stream(100, 75, 120, number.is_multiple_of(2)) {
             (u.utc, u.arrived) = (u.utc + shift(number), u.arrived + shift(number));
-            u.camera_utc = u.camera_utc.filter(|_| number % 3 > 0);
+            u.camera_utc = u.camera_utc.filter(|_| !number.is_multiple_of(3));
             w.push(u.clone());
             while w.due(u.arrived) {
                 w.flush(&mut buf).unwrap();

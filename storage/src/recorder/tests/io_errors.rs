@@ -6,6 +6,7 @@
 #![allow(clippy::disallowed_methods, clippy::print_stdout, reason = "tests")]
 
 use super::bench::{Bench, key};
+use crate::figure::{Figure, Target};
 use crate::frame::GapReason;
 use crate::fs::{Fault, FaultPlan, Operation, SimFs};
 use crate::volume::VolumeState;
@@ -113,6 +114,7 @@ fn every_call_may_fail_once_in_every_way() {
                     FaultPlan { operation: Some(operation), below: None, after, times: 1, fault: *fault };
                 let judged = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| judge(&plan)));
                 let out = judged.unwrap_or_else(|panic| {
+                    println!("{}", Figure::new("io_errors.failed", 1.0, "runs", Target::Exactly(0.0)));
                     println!("{plan:?}: replay with FENGSUI_EVERY=1 FENGSUI_FIRST={n}");
                     std::panic::resume_unwind(panic);
                 });
@@ -122,13 +124,13 @@ fn every_call_may_fail_once_in_every_way() {
             }
         }
     }
-    println!("FIGURE io_errors_runs {runs} runs target none ok");
-    println!(
-        "FIGURE io_errors_recording_again_max {slowest:.1} s target <=5 {}",
-        if slowest <= 5.0 { "ok" } else { "short" }
-    );
-    println!("FIGURE io_errors_with_alarm {alarms} runs target none ok");
-    println!("FIGURE io_errors_silent_loss 0 runs target =0 ok");
+    let figure = |name: &str, value: f64, unit, target| {
+        println!("{}", Figure::new(format!("io_errors.{name}"), value, unit, target));
+    };
+    figure("runs", runs as f64, "runs", Target::AtLeast(1.0));
+    figure("recording_again_max", slowest, "s", Target::AtMost(GOES_ON_S));
+    figure("with_alarm", alarms as f64, "runs", Target::Shown);
+    figure("failed", 0.0, "runs", Target::Exactly(0.0));
     assert!(runs > 0);
 }
 

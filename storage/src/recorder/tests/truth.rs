@@ -15,6 +15,7 @@ use rand::{Rng as _, SeedableRng as _};
 
 use super::bench::{Bench, Outage, key};
 use crate::catalogue::SpanKind;
+use crate::figure::{Figure, Target};
 use crate::frame::{GapReason, StartReason};
 use crate::fs::{Fault, FaultPlan, Fs as _, Operation, SimFs};
 use crate::gaps::{Interval, merge, subtract, total_us};
@@ -297,6 +298,10 @@ fn nothing_unplayable_is_shown_and_nothing_playable_is_hidden() {
         world.settle();
         let now = QUERIES_PER_WORLD.min(queries - asked);
         let differences = world.ask(now);
+        if !differences.is_empty() {
+            let wrong = differences.len() as f64;
+            println!("{}", Figure::new("truth.differences", wrong, "differences", Target::Exactly(0.0)));
+        }
         assert!(
             differences.is_empty(),
             "FENGSUI_SEED={seed} FENGSUI_QUERIES={now} replays {} differences; first: {}\n{:?}",
@@ -307,6 +312,6 @@ fn nothing_unplayable_is_shown_and_nothing_playable_is_hidden() {
         asked += now;
         seed += 1;
     }
-    println!("FIGURE truth.queries {asked} queries target none ok");
-    println!("FIGURE truth.differences 0 differences target =0 ok");
+    println!("{}", Figure::new("truth.queries", asked as f64, "queries", Target::Shown));
+    println!("{}", Figure::new("truth.differences", 0.0, "differences", Target::Exactly(0.0)));
 }

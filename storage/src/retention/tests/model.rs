@@ -18,6 +18,7 @@ use super::kit::{Bench, DAY, HOUR, key, policy, row, sub, volume};
 use super::light::LightFs;
 use super::oracle::{Held, Oracle, Seg, Verdict};
 use crate::catalogue::SpanKind;
+use crate::figure::{Figure, Target};
 use crate::frame::GapReason;
 use crate::retention::HoldRequest;
 
@@ -391,14 +392,16 @@ fn nothing_held_is_deleted_and_no_promise_breaks_in_silence() {
         verdict.add(&found);
         assert_eq!(found.faults(), 0, "FENGSUI_SEED={seed} replays this: {found:#?}");
     }
-    let figure =
-        |name: &str, value: u64, unit: &str| println!("FIGURE retention.{name} {value} {unit} target =0 ok");
-    figure("held_bytes_deleted", verdict.held_bytes_deleted, "bytes");
-    figure("promises_broken_without_alarm", verdict.promises_broken_without_alarm, "promises");
-    figure("deleted_without_register", verdict.deleted_without_register, "segments");
-    figure("wrong_order", verdict.wrong_order, "segments");
-    figure("untruths", verdict.untruths, "cases");
-    println!("FIGURE retention.steps {steps} steps target none ok");
+    let figure = |name: &str, value: u64, unit, target| {
+        println!("{}", Figure::new(format!("retention.{name}"), value as f64, unit, target));
+    };
+    figure("steps", steps, "steps", Target::Shown);
+    figure("held_bytes_deleted", verdict.held_bytes_deleted, "bytes", Target::Exactly(0.0));
+    let silent = verdict.promises_broken_without_alarm;
+    figure("promises_broken_without_alarm", silent, "promises", Target::Exactly(0.0));
+    figure("deleted_without_register", verdict.deleted_without_register, "segments", Target::Exactly(0.0));
+    figure("wrong_order", verdict.wrong_order, "segments", Target::Exactly(0.0));
+    figure("untruths", verdict.untruths, "cases", Target::Exactly(0.0));
     println!(
         "retention: {} deleted, {} sacrificed, {} stops, {} holds, {} crashes",
         verdict.deleted, verdict.sacrificed, verdict.stops, verdict.holds, verdict.crashes
