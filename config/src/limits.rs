@@ -303,6 +303,16 @@ pub const ARCHIVE_ASIDE_MAX: usize = 10_000;
 pub const ARCHIVE_BATCH_MAX: usize = 32;
 /// Footage that is overdue for this long raises an alarm.
 pub const ARCHIVE_BEHIND_AFTER: Duration = Duration::from_secs(3600);
+/// Bounds of the age in days at which footage is deleted from an archive.
+pub const ARCHIVE_MAX_DAYS: (f64, f64) = (0.0, 36_500.0);
+/// How often an archive looks for footage whose time is over, after all of it was gone.
+pub const ARCHIVE_REMOVAL_INTERVAL: Duration = Duration::from_secs(15 * 60);
+/// How long a segment that the store keeps locked is left alone.
+pub const ARCHIVE_LOCKED_RETRY: Duration = Duration::from_secs(6 * 3600);
+/// How often locks of held footage are looked at.
+pub const ARCHIVE_RENEWAL_INTERVAL: Duration = Duration::from_secs(3600);
+/// Locks made longer that are remembered; when there are more all are made longer again.
+pub const ARCHIVE_RENEWALS_MAX: usize = 1_000_000;
 /// Problems that one check of an archive lists.
 pub const ARCHIVE_PROBLEMS_MAX: usize = 10_000;
 /// Largest index of an archive that is read at start.

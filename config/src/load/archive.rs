@@ -59,11 +59,15 @@ fn archive(
     let place = place(&mut section, volumes, base, keys, out);
     let choice = choice(&mut section, out);
     let minutes = section.whole(out, "after_minutes", limits::ARCHIVE_AFTER_MINUTES, "minutes");
+    let max_days = section.number(out, "max_days", limits::ARCHIVE_MAX_DAYS, "days");
     let rate = section.number(out, "rate_mbit", limits::ARCHIVE_RATE_MBIT, "Mbit/s");
     let uploads = section.whole(out, "uploads", limits::ARCHIVE_UPLOADS, "uploads");
     let verify = section.whole(out, "verify_percent", (0, 100), "percent");
     let cache = section.whole(out, "cache_mib", limits::ARCHIVE_CACHE_MIB, "MiB");
     let lock = lock(&mut section, out);
+    let after = Duration::from_secs(60 * minutes.unwrap_or(limits::ARCHIVE_AFTER_MINUTES_DEFAULT));
+    let max = max_days.map(|days| Duration::from_secs_f64(days * 86_400.0));
+    duty(&section, max, after, lock, out);
     section.finish(out);
     if out.0.refusals.len() > refusals {
         return None;
@@ -74,7 +78,8 @@ fn archive(
         id: id?.0,
         place: place?,
         choice,
-        after: Duration::from_secs(60 * minutes.unwrap_or(limits::ARCHIVE_AFTER_MINUTES_DEFAULT)),
+        after,
+        max,
         rate_bytes,
         uploads: uploads.and_then(|n| usize::try_from(n).ok()).unwrap_or(limits::ARCHIVE_UPLOADS_DEFAULT),
         verify_percent: verify.and_then(|n| u32::try_from(n).ok()).unwrap_or(100),
@@ -254,6 +259,31 @@ fn choice(section: &mut Section, out: &mut Findings) -> ArchiveChoice {
         classes = vec![CameraClass::Normal, CameraClass::Key];
     }
     ArchiveChoice { classes, cameras }
+}
+
+/// A duty to delete that could not be done.
+fn duty(
+    section: &Section,
+    max: Option<Duration>,
+    after: Duration,
+    lock: Option<ArchiveLock>,
+    out: &mut Findings,
+) {
+    let Some(max) = max else { return };
+    let days = max.as_secs_f64() / 86_400.0;
+    let mut refuse = |problem: String, remedy| {
+        out.refuse(&section.spot, section.dotted("max_days"), days.to_string(), problem, remedy);
+    };
+    if max <= after {
+        let problem = "would delete footage before it is archived (after_minutes)".to_owned();
+        refuse(problem, "write more days, or leave it out to delete nothing there");
+    }
+    if let Some(lock) = lock
+        && f64::from(lock.days) > days
+    {
+        let problem = format!("is before the lock ends that forbids to delete (lock_days = {})", lock.days);
+        refuse(problem, "write at least as many days as lock_days");
+    }
 }
 
 fn lock(section: &mut Section, out: &mut Findings) -> Option<ArchiveLock> {

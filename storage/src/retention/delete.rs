@@ -144,7 +144,7 @@ impl Core {
     }
 
     /// Enters a batch into the register.
-    fn enter(&self, inner: &mut Inner, deleted: Deleted) {
+    pub(super) fn enter(&self, inner: &mut Inner, deleted: Deleted) {
         let body = serde_json::to_value(&deleted).unwrap_or(Value::Null);
         match self.options.log.append(kinds::RETENTION_DELETED, body) {
             Ok(_) => {
