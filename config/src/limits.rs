@@ -235,6 +235,8 @@ pub const RETENTION_DUTY_INTERVAL: Duration = Duration::from_secs(15 * 60);
 pub const RETENTION_BATCH_MAX: usize = 512;
 /// Batches of one look.
 pub const RETENTION_BATCHES_PER_STEP_MAX: usize = 16;
+/// Segments that a dry run counts at most; there may be more, and it says so.
+pub const RETENTION_DRY_RUN_MAX: usize = 1_000_000;
 /// Interval of the forecast, which looks at every row.
 pub const FORECAST_INTERVAL: Duration = Duration::from_secs(600);
 /// How far ahead an alarm tells of a promise that will break.
@@ -255,6 +257,8 @@ pub const HOLD_CAMERAS_MAX: usize = 5000;
 pub const HOLD_REASON_CHARS_MAX: usize = 500;
 /// Stretches that an answer lists as gone; there may be more, which it counts.
 pub const HOLD_GONE_SPANS_MAX: usize = 500;
+/// How often the journal gets one record that stands for all deletions before; far less than its least term.
+pub const RETENTION_STANDING_INTERVAL: Duration = Duration::from_secs(30 * 86_400);
 /// Journal records that one page of the deletion register looks at.
 pub const REGISTER_SCAN_MAX: usize = 20_000;
 /// Archives of one node.

@@ -337,7 +337,23 @@ impl Core {
                 break;
             }
         }
-        self.look_ahead(&mut self.inner.lock(), &volumes);
+        let mut inner = self.inner.lock();
+        self.look_ahead(&mut inner, &volumes);
+        self.keep_standing(&mut inner);
+    }
+
+    /// Writes down what deletions left to know, so that their own records may go when their term is over.
+    fn keep_standing(&self, inner: &mut Inner) {
+        let now = self.options.clock.utc();
+        let Some(standing) = inner.state.standing(now) else { return };
+        let body = serde_json::to_value(standing).unwrap_or(Value::Null);
+        match self.options.log.append(kinds::RETENTION_STANDING, body) {
+            Ok(_) => inner.state.standing = Some(now),
+            Err(error) => {
+                tracing::error!(error, "what deletions left to know cannot be written to the journal");
+                inner.errors += 1;
+            }
+        }
     }
 
     /// Raises an alarm, once. Returns whether the journal has it; until it has, every look tries again.

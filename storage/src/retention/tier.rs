@@ -136,7 +136,9 @@ impl Core {
                     Subject::JournalFailed,
                     format!("The journal takes no records: {error}"),
                 );
-                Err(ArchiveError::Local(format!("nothing is deleted while the journal takes no records: {error}")))
+                Err(ArchiveError::Local(format!(
+                    "nothing is deleted while the journal takes no records: {error}"
+                )))
             }
         }
     }
@@ -195,8 +197,7 @@ impl Core {
             tier.forget(&gone).map_err(|e| ArchiveError::Local(e.to_string()))?;
             tracing::warn!(archive = %tier.id(), segments = batch.segments, left = left.len(), "an interrupted deletion is settled");
             let done = batch.without(&left);
-            let deleted =
-                Deleted { announced: seq, batch: done, left: left.len() as u64, after_crash: true };
+            let deleted = Deleted { announced: seq, batch: done, left: left.len() as u64, after_crash: true };
             self.enter(&mut self.inner.lock(), deleted);
         }
         Ok(())

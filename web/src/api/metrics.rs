@@ -225,6 +225,12 @@ fn archives(page: &mut Page, app: &App) {
         ("archive_stored_bytes_total", "counter", "Bytes stored.", |a| a.work.stored_bytes as f64),
         ("archive_verified_total", "counter", "Uploads read back and compared.", |a| a.work.verified as f64),
         ("archive_failures_total", "counter", "Attempts that failed.", |a| a.work.failures as f64),
+        ("archive_removed_segments_total", "counter", "Segments removed, their time over.", |a| {
+            a.work.removed as f64
+        }),
+        ("archive_locked_segments", "gauge", "Segments over, and kept locked by the store.", |a| {
+            a.locked_segments as f64
+        }),
         ("archive_read_bytes_total", "counter", "Bytes fetched for playback.", |a| a.work.read_bytes as f64),
     ];
     let all = super::archive::view(app);

@@ -10,9 +10,7 @@ use crate::catalogue::Catalogue;
 use crate::fs::{Fault, FaultPlan};
 use crate::journal::{JournalRecord, Reducer as _, kinds};
 use crate::retention::register::{Batch, Deleted};
-use crate::retention::{
-    HoldRequest, Log, NoArchive, Retention as Keeper, RetentionOptions, RetentionState,
-};
+use crate::retention::{HoldRequest, Log, NoArchive, Retention as Keeper, RetentionOptions, RetentionState};
 
 const DAY: Duration = Duration::from_secs(86_400);
 
@@ -237,7 +235,11 @@ fn locks_of_held_footage_are_made_longer_as_long_as_it_is_held() {
     b.archive.tidy().unwrap();
     let key = object_key(&"centre".parse().unwrap(), &rows[0]);
     let now = b.city.now();
-    assert_eq!(*b.city.faults.retained.lock(), [(key.clone(), now + DAY * 4)], "once, and the held one alone");
+    assert_eq!(
+        *b.city.faults.retained.lock(),
+        [(key.clone(), now + DAY * 4)],
+        "once, and the held one alone"
+    );
     b.city.clock.advance(DAY * 3);
     b.archive.tidy().unwrap();
     assert_eq!(b.city.faults.retained.lock().last(), Some(&(key, now + DAY * 7)));

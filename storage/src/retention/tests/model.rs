@@ -384,25 +384,36 @@ fn nothing_held_is_deleted_and_no_promise_breaks_in_silence() {
     let number = |name: &str| std::env::var(name).ok().and_then(|v| v.parse::<u64>().ok());
     let steps = number("FENGSUI_STEPS").unwrap_or(20_000);
     let only = number("FENGSUI_SEED");
-    let mut verdict = Verdict::default();
+    let (mut verdict, mut failed, mut histories) = (Verdict::default(), None, 0_u64);
     let seeds = only.map_or(0..steps.div_ceil(STEPS_PER_HISTORY), |seed| seed..seed + 1);
     for seed in seeds {
         let found = history(seed, STEPS_PER_HISTORY);
+        let broken = found.faults() > 0;
         verdict.add(&found);
-        assert_eq!(found.faults(), 0, "FENGSUI_SEED={seed} replays this: {found:#?}");
+        if broken {
+            failed = Some((seed, found));
+            break;
+        }
+        histories += 1;
     }
-    let figure =
-        |name: &str, value: u64, unit: &str| println!("FIGURE retention.{name} {value} {unit} target =0 ok");
+    let figure = |name: &str, value: u64, unit: &str| {
+        let state = if value == 0 { "ok" } else { "short" };
+        println!("FIGURE retention.{name} {value} {unit} target =0 {state}");
+    };
     figure("held_bytes_deleted", verdict.held_bytes_deleted, "bytes");
-    figure("promises_broken_without_alarm", verdict.promises_broken_without_alarm, "promises");
+    figure("promises_broken_silently", verdict.promises_broken_without_alarm, "promises");
     figure("deleted_without_register", verdict.deleted_without_register, "segments");
     figure("wrong_order", verdict.wrong_order, "segments");
     figure("untruths", verdict.untruths, "cases");
-    println!("FIGURE retention.steps {steps} steps target none ok");
+    println!("FIGURE retention.steps {} steps target none ok", histories * STEPS_PER_HISTORY);
+    println!("FIGURE retention.seed {} seed target none ok", only.unwrap_or(0));
     println!(
         "retention: {} deleted, {} sacrificed, {} stops, {} holds, {} crashes",
         verdict.deleted, verdict.sacrificed, verdict.stops, verdict.holds, verdict.crashes
     );
+    if let Some((seed, found)) = failed {
+        panic!("FENGSUI_SEED={seed} replays this: {found:#?}");
+    }
     if only.is_none() && steps >= 20_000 {
         let seen = [verdict.deleted, verdict.sacrificed, verdict.stops, verdict.holds, verdict.crashes];
         assert!(seen.iter().all(|n| *n > 100), "the histories are too tame to prove anything: {verdict:?}");
