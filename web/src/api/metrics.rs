@@ -210,7 +210,7 @@ type ArchiveFamily = (&'static str, &'static str, &'static str, fn(&super::archi
 
 fn archives(page: &mut Page, app: &App) {
     use fengsui_storage::archive::{ArchiveState, LockState};
-    let families: [ArchiveFamily; 11] = [
+    let families: [ArchiveFamily; 13] = [
         ("archive_ok", "gauge", "1 while the archive takes what is due.", |a| {
             f64::from(u8::from(a.state == ArchiveState::Ok))
         }),
