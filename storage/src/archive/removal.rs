@@ -35,6 +35,8 @@ pub(super) struct Removal {
     longer: Mutex<HashMap<Name, UtcMicros>>,
     /// When everything over was last gone.
     looked: Mutex<Option<MonoMicros>>,
+    /// Not tried before, after a failure.
+    rest_until: Mutex<MonoMicros>,
     /// When all held footage had its lock looked at, and by which holds.
     renewed: Mutex<Option<(MonoMicros, u64)>>,
 }
@@ -43,6 +45,19 @@ impl Archive {
     /// Sets who decides what is removed. Before that nothing is.
     pub fn attach(&self, retention: &Arc<Retention>) {
         *self.removal.retention.lock() = Arc::downgrade(retention);
+    }
+
+    /// As [`Self::tidy`], with a rest after a failure: a store that does not let go is no reason not to send.
+    pub(super) fn tidy_in_time(&self) {
+        let mono = self.options.clock.mono();
+        if mono < *self.removal.rest_until.lock() {
+            return;
+        }
+        if let Err(error) = self.tidy() {
+            let (_, rest) = limits::BACKOFF_ARCHIVE;
+            *self.removal.rest_until.lock() = mono + rest;
+            tracing::error!(archive = %self.options.config.id, %error, "what is over, or held, is not looked after for now");
+        }
     }
 
     /// Removes what is over, in batches, and keeps the locks of held footage. Does nothing while neither is due.
@@ -124,6 +139,9 @@ impl ArchiveTier for Archive {
     }
     fn rests(&self, row: &SegmentRow) -> bool {
         self.removal.locked.lock().contains_key(&name(row))
+    }
+    fn resting(&self) -> u64 {
+        self.locked_segments()
     }
     fn is_there(&self, row: &SegmentRow) -> Result<bool, ArchiveError> {
         let key = object_key(&self.options.node, row);

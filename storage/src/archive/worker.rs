@@ -187,12 +187,8 @@ impl Archive {
         *self.lock.lock() = found;
         loop {
             let looked = self.step();
-            // What is to go waits for nothing that is to come, and the other way round.
-            let tidied = self.tidy();
-            if let Err(error) = &tidied {
-                tracing::error!(archive = %self.options.config.id, %error, "what is over stays in the archive for now");
-            }
-            let pause = match looked.and_then(|n| tidied.map(|()| n)) {
+            self.tidy_in_time();
+            let pause = match looked {
                 Ok(0) => limits::ARCHIVE_LOOK_INTERVAL,
                 Ok(_) => Duration::ZERO,
                 Err(_) => self.backoff.lock().failed(),

@@ -33,6 +33,8 @@ pub trait ArchiveTier {
     fn segments(&self, key: StreamKey, from: UtcMicros, to: UtcMicros) -> Vec<SegmentRow>;
     /// The store refused to remove this one a short while ago.
     fn rests(&self, row: &SegmentRow) -> bool;
+    /// How many it refused a short while ago.
+    fn resting(&self) -> u64;
     /// Whether the object is there.
     ///
     /// # Errors
@@ -73,9 +75,12 @@ impl Retention {
         let begun = core.settle_tier(tier).and_then(|()| core.announce(tier, max));
         let (seq, rows) = match begun {
             Ok(Some(announced)) => announced,
-            Ok(None) => return Ok(Expired::default()),
+            Ok(None) => {
+                core.say_locked(tier, None);
+                return Ok(Expired::default());
+            }
             Err(error) => {
-                core.say_locked(tier, Expired::default(), Some(&error));
+                core.say_locked(tier, Some(&error));
                 return Err(error);
             }
         };
@@ -100,7 +105,7 @@ impl Retention {
         }
         core.finish(tier, (seq, &rows), &gone)?;
         (done.segments, done.bytes) = (gone.len() as u64, gone.iter().map(|r| r.bytes).sum());
-        core.say_locked(tier, done, failure.as_ref());
+        core.say_locked(tier, failure.as_ref());
         failure.map_or(Ok(done), Err)
     }
 }
@@ -158,13 +163,13 @@ impl Core {
         Ok(())
     }
 
-    fn say_locked(&self, tier: &dyn ArchiveTier, done: Expired, failure: Option<&ArchiveError>) {
+    fn say_locked(&self, tier: &dyn ArchiveTier, failure: Option<&ArchiveError>) {
+        let locked = tier.resting();
         let mut inner = self.inner.lock();
         let subject = Subject::DeletionFailed { volume: tier.id().clone() };
-        if done.locked > 0 {
+        if locked > 0 {
             let detail = format!(
-                "The time of {} segments in archive {} is over, and the store keeps them locked. They are tried again.",
-                done.locked,
+                "The time of {locked} segments in archive {} is over, and the store keeps them locked. They are tried again.",
                 tier.id()
             );
             self.raise(&mut inner, subject, detail);
