@@ -21,6 +21,8 @@ pub struct ArchiveConfig {
     pub choice: ArchiveChoice,
     /// Age of a closed segment at which it goes there.
     pub after: Duration,
+    /// Age at which it is deleted there, unless held; none keeps it until somebody else deletes it.
+    pub max: Option<Duration>,
     /// Bytes a second that uploads take together at most.
     pub rate_bytes: Option<u64>,
     /// Uploads at once.

@@ -235,6 +235,8 @@ pub const RETENTION_DUTY_INTERVAL: Duration = Duration::from_secs(15 * 60);
 pub const RETENTION_BATCH_MAX: usize = 512;
 /// Batches of one look.
 pub const RETENTION_BATCHES_PER_STEP_MAX: usize = 16;
+/// Segments that a dry run counts at most; there may be more, and it says so.
+pub const RETENTION_DRY_RUN_MAX: usize = 1_000_000;
 /// Interval of the forecast, which looks at every row.
 pub const FORECAST_INTERVAL: Duration = Duration::from_secs(600);
 /// How far ahead an alarm tells of a promise that will break.
@@ -255,6 +257,8 @@ pub const HOLD_CAMERAS_MAX: usize = 5000;
 pub const HOLD_REASON_CHARS_MAX: usize = 500;
 /// Stretches that an answer lists as gone; there may be more, which it counts.
 pub const HOLD_GONE_SPANS_MAX: usize = 500;
+/// How often the journal gets one record that stands for all deletions before; far less than its least term.
+pub const RETENTION_STANDING_INTERVAL: Duration = Duration::from_secs(30 * 86_400);
 /// Journal records that one page of the deletion register looks at.
 pub const REGISTER_SCAN_MAX: usize = 20_000;
 /// Archives of one node.
@@ -303,6 +307,16 @@ pub const ARCHIVE_ASIDE_MAX: usize = 10_000;
 pub const ARCHIVE_BATCH_MAX: usize = 32;
 /// Footage that is overdue for this long raises an alarm.
 pub const ARCHIVE_BEHIND_AFTER: Duration = Duration::from_secs(3600);
+/// Bounds of the age in days at which footage is deleted from an archive.
+pub const ARCHIVE_MAX_DAYS: (f64, f64) = (0.0, 36_500.0);
+/// How often an archive looks for footage whose time is over, after all of it was gone.
+pub const ARCHIVE_REMOVAL_INTERVAL: Duration = Duration::from_secs(15 * 60);
+/// How long a segment that the store keeps locked is left alone.
+pub const ARCHIVE_LOCKED_RETRY: Duration = Duration::from_secs(6 * 3600);
+/// How often locks of held footage are looked at.
+pub const ARCHIVE_RENEWAL_INTERVAL: Duration = Duration::from_secs(3600);
+/// Locks made longer that are remembered; when there are more all are made longer again.
+pub const ARCHIVE_RENEWALS_MAX: usize = 1_000_000;
 /// Problems that one check of an archive lists.
 pub const ARCHIVE_PROBLEMS_MAX: usize = 10_000;
 /// Largest index of an archive that is read at start.

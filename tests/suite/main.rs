@@ -22,6 +22,7 @@ mod others;
 mod power;
 mod record;
 mod reload;
+mod retention;
 mod stop;
 mod tidy;
 mod volumes;

@@ -19,7 +19,7 @@ use serde_json::{Value, json};
 const INSIDE: &str = "FENGSUI_TEST_MOUNTS";
 
 /// Whether this is the run that may mount. Otherwise runs the test `name` again where it may, and fails as it does.
-fn may_mount(name: &str) -> bool {
+pub fn may_mount(name: &str) -> bool {
     if ProcessEnv.get(INSIDE).is_some() {
         return true;
     }
@@ -46,7 +46,7 @@ fn run(program: &str, arguments: &[&str]) {
     assert!(output.status.success(), "{program} {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
 }
 
-fn tmpfs(at: &Path, options: &str) {
+pub fn tmpfs(at: &Path, options: &str) {
     fs::create_dir_all(at).unwrap();
     run("mount", &["-t", "tmpfs", "-o", options, "tmpfs", &at.to_string_lossy()]);
 }
@@ -92,7 +92,7 @@ async fn wait_volumes(api: &Api, states: &[(&str, &str)]) {
 }
 
 /// Every camera has pictures on the disk that are younger than this call.
-async fn wait_all_stored(scene: &Scene, api: &Api) {
+pub async fn wait_all_stored(scene: &Scene, api: &Api) {
     let now = SystemClock::new().utc().0;
     for n in 1..=scene.sim.cameras() {
         wait_for(&format!("camera {n} reaches a disk"), STATE_WITHIN, || async {

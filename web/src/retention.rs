@@ -9,7 +9,7 @@ use fengsui_storage::error::StoreError;
 use fengsui_storage::fs::Fs;
 use fengsui_storage::journal::Journal;
 use fengsui_storage::retention::{
-    Forget, NoArchive, Retention, RetentionOptions, RetentionState, VolumeNow, camera_facts,
+    Archived, Forget, Retention, RetentionOptions, RetentionState, VolumeNow, camera_facts,
 };
 
 /// Retention, and the journal that holds its register.
@@ -43,7 +43,7 @@ pub fn open(
     (fs, clock): (Arc<dyn Fs>, Arc<dyn Clock>),
     catalogue: Arc<Catalogue>,
     journal: &Arc<Journal>,
-    forget: Option<Arc<dyn Forget>>,
+    (archived, forget): (Arc<dyn Archived>, Option<Arc<dyn Forget>>),
 ) -> Result<Arc<Retention>, StoreError> {
     let options = RetentionOptions {
         fs,
@@ -52,7 +52,7 @@ pub fn open(
         log: journal.clone(),
         policy: config.retention.clone(),
         water: config.storage.volumes.iter().map(|v| (v.id.clone(), v.water)).collect(),
-        archived: Arc::new(NoArchive),
+        archived,
         forget,
     };
     let retention = Retention::open(options, journal.state::<RetentionState>()?, &volumes(config));

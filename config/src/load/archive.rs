@@ -8,7 +8,7 @@ use url::{Host, Url};
 
 use super::camera::Keys;
 use super::node::{resolved, slug};
-use super::section::{Findings, Raw, Section, Text};
+use super::section::{Findings, Raw, Section, Spot, Text};
 use super::tidy;
 use crate::archive::{ArchiveChoice, ArchiveConfig, ArchiveLock, ArchivePlace, S3Place};
 use crate::checked::VolumeConfig;
@@ -59,11 +59,16 @@ fn archive(
     let place = place(&mut section, volumes, base, keys, out);
     let choice = choice(&mut section, out);
     let minutes = section.whole(out, "after_minutes", limits::ARCHIVE_AFTER_MINUTES, "minutes");
+    let max_spot = section.spot_of("max_days");
+    let max_days = section.number(out, "max_days", limits::ARCHIVE_MAX_DAYS, "days");
     let rate = section.number(out, "rate_mbit", limits::ARCHIVE_RATE_MBIT, "Mbit/s");
     let uploads = section.whole(out, "uploads", limits::ARCHIVE_UPLOADS, "uploads");
     let verify = section.whole(out, "verify_percent", (0, 100), "percent");
     let cache = section.whole(out, "cache_mib", limits::ARCHIVE_CACHE_MIB, "MiB");
     let lock = lock(&mut section, out);
+    let after = Duration::from_secs(60 * minutes.unwrap_or(limits::ARCHIVE_AFTER_MINUTES_DEFAULT));
+    let max = max_days.map(|days| Duration::from_secs_f64(days * 86_400.0));
+    duty((&section, &max_spot), max, after, lock, out);
     section.finish(out);
     if out.0.refusals.len() > refusals {
         return None;
@@ -74,7 +79,8 @@ fn archive(
         id: id?.0,
         place: place?,
         choice,
-        after: Duration::from_secs(60 * minutes.unwrap_or(limits::ARCHIVE_AFTER_MINUTES_DEFAULT)),
+        after,
+        max,
         rate_bytes,
         uploads: uploads.and_then(|n| usize::try_from(n).ok()).unwrap_or(limits::ARCHIVE_UPLOADS_DEFAULT),
         verify_percent: verify.and_then(|n| u32::try_from(n).ok()).unwrap_or(100),
@@ -256,6 +262,31 @@ fn choice(section: &mut Section, out: &mut Findings) -> ArchiveChoice {
     ArchiveChoice { classes, cameras }
 }
 
+/// A duty to delete that could not be done.
+fn duty(
+    (section, spot): (&Section, &Spot),
+    max: Option<Duration>,
+    after: Duration,
+    lock: Option<ArchiveLock>,
+    out: &mut Findings,
+) {
+    let Some(max) = max else { return };
+    let days = max.as_secs_f64() / 86_400.0;
+    let mut refuse = |problem: String, remedy| {
+        out.refuse(spot, section.dotted("max_days"), days.to_string(), problem, remedy);
+    };
+    if max <= after {
+        let problem = "would delete footage before it is archived (after_minutes)".to_owned();
+        refuse(problem, "write more days, or leave it out to delete nothing there");
+    }
+    if let Some(lock) = lock
+        && f64::from(lock.days) > days
+    {
+        let problem = format!("is before the lock ends that forbids to delete (lock_days = {})", lock.days);
+        refuse(problem, "write at least as many days as lock_days");
+    }
+}
+
 fn lock(section: &mut Section, out: &mut Findings) -> Option<ArchiveLock> {
     let words = [("none", None), ("governance", Some(false)), ("compliance", Some(true))];
     let mode = section.word(out, "lock", &words).flatten();
@@ -308,8 +339,9 @@ mod tests {
         assert_eq!(place.secret_key.expose(), "hush-hush");
         assert!(!format!("{archive:?}").contains("hush-hush"));
         assert_eq!((archive.verify_percent, archive.lock, archive.rate_bytes), (100, None, None));
-        assert_eq!(archive.choice.classes.len(), 2);
-        let archives = config("id = \"shelf\"\nurl = \"file:///mnt/shelf\"\nclasses = [\"key\"]\nrate_mbit = 8\nlock = \"compliance\"\nlock_days = 30").unwrap();
+        assert_eq!((archive.choice.classes.len(), archive.max), (2, None));
+        let archives = config("id = \"shelf\"\nurl = \"file:///mnt/shelf\"\nclasses = [\"key\"]\nrate_mbit = 8\nlock = \"compliance\"\nlock_days = 30\nmax_days = 365").unwrap();
+        assert_eq!(archives[0].max, Some(Duration::from_secs(365 * 86_400)));
         assert_eq!(archives[0].place, ArchivePlace::Folder("/mnt/shelf".into()));
         assert_eq!(archives[0].rate_bytes, Some(1_000_000));
         assert_eq!(archives[0].lock, Some(ArchiveLock { compliance: true, days: 30 }));
@@ -341,6 +373,16 @@ mod tests {
                 "for how many days",
             ),
             ("id = \"a\"\nurl = \"file:///m\"\nclasses = [\"gold\"]", "is no class", "normal, key"),
+            (
+                "id = \"a\"\nurl = \"file:///m\"\nafter_minutes = 1440\nmax_days = 1",
+                "max_days = 1: would delete footage before it is archived",
+                "write more days",
+            ),
+            (
+                "id = \"a\"\nurl = \"file:///m\"\nlock = \"compliance\"\nlock_days = 90\nmax_days = 60",
+                "is before the lock ends",
+                "as many days as lock_days",
+            ),
             (
                 "id = \"a\"\nurl = \"file:///m\"\nverify_percent = 101",
                 "is out of bounds",

@@ -150,6 +150,20 @@ impl ArchiveStore for DirectoryStore {
         Err(ArchiveError::Refused("a folder has no object lock; leave lock out, or use an S3 store".into()))
     }
 
+    fn remove(&self, key: &str) -> Result<(), ArchiveError> {
+        // A folder that is not there is not one without the file.
+        self.fs.metadata(&self.root).map_err(|e| failed("find the folder", &e))?;
+        let path = self.path(key)?;
+        match self.fs.remove(&path) {
+            Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(failed("delete a file", &e)),
+            _ => {}
+        }
+        match self.fs.sync_dir(path.parent().unwrap_or(&self.root)) {
+            Err(e) if e.kind() != io::ErrorKind::NotFound => Err(failed("sync a folder", &e)),
+            _ => Ok(()),
+        }
+    }
+
     fn probe_lock(&self) -> LockReport {
         let reason = "a folder has no object lock: whoever may write to it may delete from it".into();
         LockReport { state: LockState::NotLocked, reason }

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! file    magic "FENGSUI ARCHIVE 1\n" padded with zeros to 96 bytes, then records of 96 bytes
-//! record  u8 kind (1 stored) | u8 stream | u8 flags | u8 zero | camera 20 | u64 number | u64 bytes | i64 start ms
+//! record  u8 kind (1 stored, 2 removed) | u8 stream | u8 flags | u8 zero | camera 20 | u64 number | u64 bytes | i64 start ms
 //!         | u32 duration ms | i64 when it was acknowledged (us) | 32 BLAKE3 of the object | u32 crc32c of the 92 before
 //! ```
 //! All numbers little endian. A record is durable before its segment counts as archived. The log is derived from the
@@ -23,6 +23,9 @@ use crate::segment::{Hash, SegmentFlags, SegmentRow};
 const RECORD: usize = 96;
 const MAGIC: &[u8] = b"FENGSUI ARCHIVE 1\n";
 const STORED: u8 = 1;
+const REMOVED: u8 = 2;
+/// A log of which this many records, and half of all, tell of what is gone is written afresh when it is opened.
+const REMOVED_KEPT_MAX: u64 = 10_000;
 
 /// One segment that was stored and proved.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -105,9 +108,9 @@ pub struct ArchiveIndex {
     bytes: u64,
 }
 
-fn encode(s: &Stored) -> [u8; RECORD] {
+fn encode(kind: u8, s: &Stored) -> [u8; RECORD] {
     let mut out = Vec::with_capacity(RECORD);
-    out.extend_from_slice(&[STORED, u8::from(s.key.stream == StreamKind::Sub), s.flags.0, 0]);
+    out.extend_from_slice(&[kind, u8::from(s.key.stream == StreamKind::Sub), s.flags.0, 0]);
     out.extend_from_slice(s.key.camera.0.as_str().as_bytes());
     out.extend_from_slice(&s.number.to_le_bytes());
     out.extend_from_slice(&s.bytes.to_le_bytes());
@@ -129,7 +132,7 @@ fn take<const N: usize>(bytes: &mut &[u8]) -> Option<[u8; N]> {
     Some(*first)
 }
 
-fn decode(record: &[u8]) -> Option<Stored> {
+fn decode(record: &[u8]) -> Option<(u8, Stored)> {
     let (body, crc) = record.split_last_chunk::<4>()?;
     if crc32c::crc32c(body) != u32::from_le_bytes(*crc) {
         return None;
@@ -138,8 +141,8 @@ fn decode(record: &[u8]) -> Option<Stored> {
     let [kind, stream, flags, _] = take(&mut b)?;
     let camera = std::str::from_utf8(&take::<20>(&mut b)?).ok()?.parse().ok()?;
     let stream = if stream == 0 { StreamKind::Main } else { StreamKind::Sub };
-    (kind == STORED).then_some(())?;
-    Some(Stored {
+    (kind == STORED || kind == REMOVED).then_some(())?;
+    let stored = Stored {
         key: StreamKey { camera, stream },
         flags: SegmentFlags(flags),
         number: u64::from_le_bytes(take(&mut b)?),
@@ -148,7 +151,8 @@ fn decode(record: &[u8]) -> Option<Stored> {
         duration_ms: u32::from_le_bytes(take(&mut b)?),
         at: UtcMicros(i64::from_le_bytes(take(&mut b)?)),
         hash: take(&mut b)?,
-    })
+    };
+    Some((kind, stored))
 }
 
 fn first_record() -> [u8; RECORD] {
@@ -186,12 +190,17 @@ impl ArchiveIndex {
         let file =
             fs.open(&path, OpenOptions::WRITE).map_err(StoreError::io("open the archive's index", &path))?;
         let mut index = Self::empty(id, path, file, RECORD as u64);
-        let mut broken = 0;
+        let (mut broken, mut removed) = (0, 0_u64);
         let mut good = RECORD;
         for (n, record) in (1usize..).zip(bytes.get(RECORD..).unwrap_or_default().chunks(RECORD)) {
             match decode(record) {
-                Some(stored) => {
-                    index.insert(&stored);
+                Some((kind, stored)) => {
+                    if kind == REMOVED {
+                        removed += 1;
+                        index.take_out(stored.key, stored.start_ms, stored.number);
+                    } else {
+                        index.insert(&stored);
+                    }
                     good = (n + 1) * RECORD;
                 }
                 None => broken += 1,
@@ -213,6 +222,9 @@ impl ArchiveIndex {
                 IndexOpening::Damaged { records: broken }
             }
         };
+        if removed >= REMOVED_KEPT_MAX && removed >= index.segments && broken == 0 {
+            index = index.afresh(fs, dir, bytes.get(..good).unwrap_or_default())?;
+        }
         Ok((index, opening))
     }
 
@@ -237,8 +249,12 @@ impl ArchiveIndex {
         let (mut broken, mut since) = (0, 0);
         for record in bytes.get(RECORD..).unwrap_or_default().chunks(RECORD) {
             match decode(record) {
-                Some(stored) => {
-                    index.insert(&stored);
+                Some((kind, stored)) => {
+                    if kind == STORED {
+                        index.insert(&stored);
+                    } else {
+                        index.take_out(stored.key, stored.start_ms, stored.number);
+                    }
                     (broken, since) = (broken + since, 0);
                 }
                 None => since += 1,
@@ -250,6 +266,20 @@ impl ArchiveIndex {
             (records, _) => IndexOpening::Damaged { records },
         };
         Ok(Some((index, opening)))
+    }
+
+    /// Writes the log anew with the records of what is there alone, and puts it in the place of the old one.
+    fn afresh(self, fs: &dyn Fs, dir: &Path, log: &[u8]) -> Result<Self, StoreError> {
+        let decoded = log.chunks(RECORD).skip(1).filter_map(decode);
+        let here = decoded.filter(|(kind, s)| *kind == STORED && self.has(s.key, s.start_ms, s.number));
+        let rows: Vec<Stored> = here.map(|(_, s)| s).collect();
+        let aside = dir.join(format!("{}.log.new", self.id));
+        let mut index = Self::create(fs, dir, &aside, self.id.clone())?;
+        index.append(&rows)?;
+        fs.rename(&aside, &self.path).map_err(StoreError::io("rename the archive's index", &aside))?;
+        fs.sync_dir(dir).map_err(StoreError::io("sync directory", dir))?;
+        index.path = self.path;
+        Ok(index)
     }
 
     fn empty(id: VolumeId, path: PathBuf, file: Box<dyn FsFile>, length: u64) -> Self {
@@ -297,14 +327,62 @@ impl ArchiveIndex {
         if rows.is_empty() {
             return Ok(());
         }
-        let bytes: Vec<u8> = rows.iter().flat_map(encode).collect();
-        let at = StoreError::io("write the archive's index", &self.path);
-        self.file.write_at(self.length, &bytes).and_then(|()| self.file.sync_data()).map_err(at)?;
-        self.length += bytes.len() as u64;
+        self.write(rows.iter().flat_map(|r| encode(STORED, r)).collect())?;
         for row in rows {
             self.insert(row);
         }
         Ok(())
+    }
+
+    fn write(&mut self, bytes: Vec<u8>) -> Result<(), StoreError> {
+        let at = StoreError::io("write the archive's index", &self.path);
+        self.file.write_at(self.length, &bytes).and_then(|()| self.file.sync_data()).map_err(at)?;
+        self.length += bytes.len() as u64;
+        Ok(())
+    }
+
+    /// Writes down durably that these segments are no longer there, then forgets them. After a failure all of them
+    /// count as before.
+    pub fn remove(&mut self, rows: &[SegmentRow], at: UtcMicros) -> Result<(), StoreError> {
+        if rows.is_empty() {
+            return Ok(());
+        }
+        let gone = |r: &SegmentRow| {
+            let (key, number, start_ms) = (r.key, r.number, r.start_ms);
+            let (duration_ms, flags, bytes) = (r.duration_ms, r.flags, r.bytes);
+            encode(REMOVED, &Stored { key, number, start_ms, duration_ms, flags, bytes, at, hash: [0; 32] })
+        };
+        self.write(rows.iter().flat_map(gone).collect())?;
+        for row in rows {
+            self.take_out(row.key, row.start_ms, row.number);
+        }
+        Ok(())
+    }
+
+    fn take_out(&mut self, key: StreamKey, start_ms: i64, number: u64) {
+        let Some(rows) = self.streams.get_mut(&key) else { return };
+        let number = u32::try_from(number).unwrap_or(u32::MAX);
+        if let Ok(at) = rows.rows.binary_search_by_key(&(start_ms, number), Packed::order) {
+            let gone = rows.rows.remove(at);
+            self.segments -= 1;
+            self.bytes = self.bytes.saturating_sub(u64::from(gone.bytes));
+        }
+    }
+
+    /// Streams with segments.
+    #[must_use]
+    pub fn keys(&self) -> Vec<StreamKey> {
+        self.streams.iter().filter(|(_, rows)| !rows.rows.is_empty()).map(|(key, _)| *key).collect()
+    }
+
+    /// Every segment of a stream by start, when the first of them ends at `until_ms` or before; nothing otherwise.
+    #[must_use]
+    pub fn stream(&self, key: StreamKey, until_ms: i64) -> Vec<SegmentRow> {
+        let rows = self.streams.get(&key).map(|s| s.rows.as_slice()).unwrap_or_default();
+        if rows.first().is_none_or(|r| r.end_ms() > until_ms) {
+            return Vec::new();
+        }
+        rows.iter().map(|r| self.row(key, r)).collect()
     }
 
     fn insert(&mut self, s: &Stored) {

@@ -11,12 +11,16 @@
 //! - What is served from an archive was checked against the hashes of the segment, like what is served from a volume.
 //! - An archive that does not answer costs local footage nothing: its requests are few, bounded in time, and stop for
 //!   a while after a failure.
-//! - Nothing is deleted from an archive.
+//! - Nothing leaves an archive but by the protocol of retention ([`Retention::expire`]): announced in the journal before,
+//!   never while any moment of it is held, and only when `max_days` says so.
+//!
+//! [`Retention::expire`]: crate::retention::Retention::expire
 
 mod directory;
 mod index;
 mod plan;
 mod remote;
+mod removal;
 mod status;
 mod store;
 #[cfg(test)]

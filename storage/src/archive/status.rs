@@ -50,6 +50,8 @@ pub struct ArchiveStatus {
     pub verified: Option<UtcMicros>,
     /// Whether the store locks objects.
     pub lock: LockReport,
+    /// Segments whose time is over and that the store keeps locked.
+    pub locked_segments: u64,
     /// What the store itself checks of an upload.
     pub upload_check: &'static str,
     /// Counters of this process.
@@ -71,6 +73,12 @@ pub struct ArchiveCounters {
     pub failures: u64,
     /// Objects that were not what was sent, and were sent again.
     pub lies: u64,
+    /// Segments removed because their time was over.
+    pub removed: u64,
+    /// Their bytes.
+    pub removed_bytes: u64,
+    /// Locks of held segments that were made longer.
+    pub renewed: u64,
 }
 
 /// The counters while they count.
@@ -82,6 +90,9 @@ pub(super) struct Counting {
     pub found: AtomicU64,
     pub failures: AtomicU64,
     pub lies: AtomicU64,
+    pub removed: AtomicU64,
+    pub removed_bytes: AtomicU64,
+    pub renewed: AtomicU64,
 }
 
 impl Counting {
@@ -94,6 +105,9 @@ impl Counting {
             found: load(&self.found),
             failures: load(&self.failures),
             lies: load(&self.lies),
+            removed: load(&self.removed),
+            removed_bytes: load(&self.removed_bytes),
+            renewed: load(&self.renewed),
         }
     }
 }

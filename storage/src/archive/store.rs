@@ -23,6 +23,9 @@ pub enum ArchiveError {
     /// What it gave is not what was asked for, or not what was stored.
     #[error("the archive gives other bytes than were stored: {0}")]
     Wrong(String),
+    /// An object may not be deleted yet: a retention or a legal hold of the store forbids it.
+    #[error("the archive keeps {0}: it is locked")]
+    Locked(String),
     /// The file to be stored could not be read.
     #[error("{0}")]
     Local(String),
@@ -88,6 +91,9 @@ pub trait ArchiveStore: Send + Sync + fmt::Debug {
     fn list(&self, folder: &str, each: &mut dyn FnMut(Listed)) -> Result<(), ArchiveError>;
     /// Puts retention on an object.
     fn retain(&self, key: &str, retention: Retention) -> Result<(), ArchiveError>;
+    /// Removes an object for good, all its versions included; one that is not there is removed already. Returns when the
+    /// store says that it is gone durably; [`ArchiveError::Locked`] when a lock of the store forbids it.
+    fn remove(&self, key: &str) -> Result<(), ArchiveError>;
     /// Finds out by trying whether the store locks objects.
     fn probe_lock(&self) -> LockReport;
     /// What the store itself checks of an upload, for people.

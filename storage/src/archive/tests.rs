@@ -11,6 +11,7 @@
 )]
 
 mod reading;
+mod removal;
 mod storing;
 
 use std::collections::BTreeSet;
@@ -42,6 +43,10 @@ pub(super) struct Faults {
     pub short: AtomicU32,
     /// Changes a byte in the answers to so many reads.
     pub rot: AtomicU32,
+    /// Removes nothing.
+    pub locked: AtomicBool,
+    /// Retention that objects were given.
+    pub retained: Mutex<Vec<(String, UtcMicros)>>,
     /// Keys in the order in which they were put.
     pub put: Mutex<Vec<String>>,
     /// Bytes given out.
@@ -99,7 +104,16 @@ impl ArchiveStore for Faulty {
         self.inner.list(folder, each)
     }
     fn retain(&self, key: &str, retention: Retention) -> Result<(), ArchiveError> {
-        self.inner.retain(key, retention)
+        self.answer()?;
+        self.faults.retained.lock().push((key.to_owned(), retention.until));
+        Ok(())
+    }
+    fn remove(&self, key: &str) -> Result<(), ArchiveError> {
+        self.answer()?;
+        if self.faults.locked.load(Ordering::SeqCst) {
+            return Err(ArchiveError::Locked(key.to_owned()));
+        }
+        self.inner.remove(key)
     }
     fn probe_lock(&self) -> LockReport {
         self.inner.probe_lock()
@@ -183,6 +197,7 @@ pub(super) fn archive_config() -> ArchiveConfig {
         place: ArchivePlace::Folder("/cold".into()),
         choice: ArchiveChoice::default(),
         after: Duration::from_secs(600),
+        max: None,
         rate_bytes: None,
         uploads: 2,
         verify_percent: 100,
@@ -238,6 +253,11 @@ impl City {
             dir: "/data/archive".into(),
             node: "centre".parse().unwrap(),
         })
+    }
+
+    pub(super) fn now(&self) -> UtcMicros {
+        use fengsui_config::clock::Clock as _;
+        self.clock.utc()
     }
 
     pub(super) fn rows(&self) -> Vec<SegmentRow> {

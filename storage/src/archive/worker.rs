@@ -18,6 +18,7 @@ use super::index::{ArchiveIndex, IndexOpening, Stored};
 use super::object_key;
 use super::plan::{Backoff, Candidate, Throttle, order, proof_due};
 use super::remote::{Remote, RemoteFs, RemoteStats};
+use super::removal::Removal;
 use super::status::{ArchiveState, ArchiveStatus, Counting, Standing};
 use super::store::{ArchiveError, ArchiveStore, LockReport, Retention};
 use super::upload::{Done, Job, Pace, Stop};
@@ -100,11 +101,12 @@ type Aside = HashMap<(StreamKey, i64, u64), (MonoMicros, bool)>;
 
 /// One archive of a node. Safe from many threads.
 pub struct Archive {
-    options: ArchiveOptions,
-    index: RwLock<ArchiveIndex>,
-    remote: Arc<Remote>,
-    pace: Pace,
-    counting: Counting,
+    pub(super) options: ArchiveOptions,
+    pub(super) index: RwLock<ArchiveIndex>,
+    pub(super) remote: Arc<Remote>,
+    pub(super) pace: Pace,
+    pub(super) counting: Counting,
+    pub(super) removal: Removal,
     standing: Mutex<Standing>,
     lock: Mutex<LockReport>,
     cursors: Mutex<Cursors>,
@@ -144,6 +146,7 @@ impl Archive {
             remote,
             pace,
             counting: Counting::default(),
+            removal: Removal::default(),
             standing: Standing::new(now),
             lock: Mutex::new(LockReport::not_probed()),
             cursors: Mutex::default(),
@@ -183,7 +186,9 @@ impl Archive {
         );
         *self.lock.lock() = found;
         loop {
-            let pause = match self.step() {
+            let looked = self.step();
+            self.tidy_in_time();
+            let pause = match looked {
                 Ok(0) => limits::ARCHIVE_LOOK_INTERVAL,
                 Ok(_) => Duration::ZERO,
                 Err(_) => self.backoff.lock().failed(),
@@ -238,7 +243,9 @@ impl Archive {
             for row in o.footage.segments(key, from, now) {
                 let held = o.wanted.held(key, row.start(), row.end());
                 let there = row.closed && index.has(key, row.start_ms, row.number);
-                if there || (row.closed && !takes && !held) {
+                // It would be removed from there at once.
+                let over = o.config.max.is_some_and(|max| row.end() + max <= now);
+                if there || (row.closed && !held && (over || !takes)) {
                     continue;
                 }
                 done_to.get_or_insert(row.start());
@@ -437,6 +444,7 @@ impl Archive {
             unreadable: standing.unreadable,
             verified: standing.verified,
             lock: self.lock.lock().clone(),
+            locked_segments: self.locked_segments(),
             upload_check: self.options.store.upload_check(),
             counters: self.counting.now(),
         }

@@ -12,6 +12,7 @@
 
 mod audit;
 mod check;
+mod claims;
 mod compact;
 mod expiry;
 mod fresh;
@@ -47,6 +48,7 @@ use crate::segment::{Hash, SegmentRow};
 pub use crate::gaps::{Span, SpanKind};
 pub use audit::{AuditReport, Hole};
 pub use check::{CheckReport, RebuildReport};
+pub use claims::Claim;
 pub use compact::Compaction;
 pub use expiry::StoredSegment;
 pub use inspect::{Difference, DifferenceKind, Inspection, inspect, log_path};
@@ -192,6 +194,8 @@ pub struct Catalogue {
     alive_before: Option<UtcMicros>,
     /// What of the footage is known to be damaged.
     damages: Damages,
+    /// Segments in somebody's hands.
+    claims: claims::Claims,
     /// When the log was last written afresh, or opened; held while it is.
     compacted: Mutex<MonoMicros>,
     /// What the last audit found.
@@ -231,6 +235,7 @@ impl Catalogue {
             unexplained_us: AtomicI64::new(0),
             on_closed: OnceLock::new(),
             damages: Damages::default(),
+            claims: claims::Claims::default(),
         };
         catalogue.settle_open_gaps();
         Ok(Arc::new(catalogue))

@@ -63,11 +63,11 @@ kinds! {
     INTEGRITY_CLEARED = "integrity.cleared", 1, Term, [], "A segment that did not hold was found to hold again: `{camera, stream, volume, file, segment, from_us, to_us}`";
     FACETS_WIPED = "facets.wiped", 1, Term, [], "Derived facets were in doubt and are made anew; no footage is concerned: `{reason}`";
     INTEGRITY_REQUESTED = "integrity.requested", 1, Term, [], "Somebody had footage checked: `{by, address, camera?, stream?, from_us, to_us}`";
-    VOLUME_USED = "volume.used", 1, Term, [], "A volume is to take footage: `{by, address?, volume}`";
-    VOLUME_DRAINED = "volume.drained", 1, Term, [], "A volume is to get no new segments: `{by, address?, volume}`";
-    VOLUME_EVACUATED = "volume.evacuated", 1, Term, [], "What a volume holds is to be moved away: `{by, address?, volume}`";
-    VOLUME_ADOPTED = "volume.adopted", 1, Term, [], "A disk with what is on it is to be a volume: `{by, address?, volume}`";
-    VOLUME_REPLACED = "volume.replaced", 1, Term, [], "A new disk is to be a volume: `{by, address?, volume}`";
+    VOLUME_USED = "volume.used", 1, State, [], "A volume is to take footage: `{by, address?, volume}`";
+    VOLUME_DRAINED = "volume.drained", 1, State, [], "A volume is to get no new segments: `{by, address?, volume}`";
+    VOLUME_EVACUATED = "volume.evacuated", 1, State, [], "What a volume holds is to be moved away: `{by, address?, volume}`";
+    VOLUME_ADOPTED = "volume.adopted", 1, State, [], "A disk with what is on it is to be a volume: `{by, address?, volume}`";
+    VOLUME_REPLACED = "volume.replaced", 1, State, [], "A new disk is to be a volume: `{by, address?, volume}`";
     VOLUME_ORDER_REFUSED = "volume.order_refused", 1, Term, [], "An order for a volume was not carried out: `{by, volume, order, why}`";
     ARCHIVE_STORED = "archive.stored", 1, Term, [], "Segments are in an archive, proved and written down: `{archive, segments, bytes, verified, held, cameras, from_us, to_us}`";
     ARCHIVE_PROBED = "archive.probed", 1, Term, [], "Object lock of an archive was tried: `{archive, lock, reason}`";
@@ -75,12 +75,12 @@ kinds! {
     ARCHIVE_REFUSED = "archive.refused", 1, Term, [], "An archive refuses: `{archive, detail, backlog_segments, backlog_bytes}`";
     ARCHIVE_BEHIND = "archive.behind", 1, Term, [], "Footage has been due for an archive for long: `{archive, detail, backlog_segments, backlog_bytes}`";
     ARCHIVE_RECOVERED = "archive.recovered", 1, Term, [], "An archive takes footage again: `{archive, backlog_segments, backlog_bytes}`";
-    BACKUP_MADE = "backup.made", 1, Term, [], "A backup was made: `{cut_seq, cut_hash, keys}`";
     HOLD_PLACED = "hold.placed", 1, State, [], "A hold was placed: the hold";
     HOLD_EXTENDED = "hold.extended", 1, State, [], "A hold got more time or more cameras: `{id, by, at_us, reason, from_us?, to_us?, open_end, cameras}`";
     HOLD_RELEASED = "hold.released", 1, State, [], "A hold was released: `{id, by, at_us, reason}`";
     RETENTION_DELETING = "retention.deleting", 1, Term, [], "Footage is about to be deleted: `{volume, why, segments, bytes, ranges}`";
     RETENTION_DELETED = "retention.deleted", 1, Term, [], "Footage was deleted: `{announced, volume, why, segments, bytes, ranges, left, after_crash}`";
+    RETENTION_STANDING = "retention.standing", 1, Term, [], "What deletions before left to know: `{pending, newest}`; written again long before the term of the last one is over, so that deletions need not be kept for ever";
     RETENTION_ALARM_RAISED = "retention.alarm_raised", 1, State, [], "An alarm of retention was raised: `{alarm, at_us, detail}`";
     RETENTION_ALARM_CLEARED = "retention.alarm_cleared", 1, State, [], "An alarm of retention is over: `{alarm, at_us}`";
 }

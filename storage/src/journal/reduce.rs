@@ -29,7 +29,8 @@ impl ReduceError {
 /// the next one in. It may look at nothing but itself and the record: no clock, no file.
 ///
 /// Records of other kinds change nothing. The kinds that do must be [`super::kinds::Keep::State`] in the table of kinds
-/// (unknown ones are): only those outlive the term of the journal. The serialised form is what a snapshot holds; when it
+/// (unknown ones are): only those outlive the term of the journal. The exception is what a later record of the term stands
+/// for, as `retention.standing` does for deletions. The serialised form is what a snapshot holds; when it
 /// changes, [`Reducer::VERSION`] grows, and older snapshots are thrown away.
 pub trait Reducer: Default + Serialize + DeserializeOwned {
     /// Name of the state: 1 to 32 of `a-z` and `_`; also that of its snapshot.

@@ -5,6 +5,8 @@
 //! - At every moment the catalogue's row names a volume that holds the whole segment.
 //! - A file is removed only after its copy is durable under its name, and after the log says durably that the copy is
 //!   the segment.
+//! - Whoever moves a segment has it in hand ([`crate::catalogue::Catalogue::claim`]) until the old file is gone, so that
+//!   retention deletes it before or after, never meanwhile.
 //! - What cannot be moved stays where it is, is counted and shown, and is tried again.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -22,7 +24,7 @@ use super::copy::{Copy, clean, hash_of};
 use super::keeper::RECOVERY_PAUSE_MAX;
 use super::stats::count;
 use super::{Core, VolumeCell, stream_seed};
-use crate::catalogue::VolumeUsage;
+use crate::catalogue::{Claim, VolumeUsage};
 use crate::error::StoreError;
 use crate::fs::{OpenOptions, PageBuf};
 use crate::segment::SegmentRow;
@@ -223,6 +225,10 @@ impl Core {
                 options.fs.open(path, OpenOptions::READ).map_err(StoreError::io("open segment", path))?;
             hash_of(&*file, path, &mut buf, &mut || !self.is_stopping())
         };
+        let Some(_claim) = options.catalogue.claim(stray.key, stray.number) else {
+            self.moves.queue.lock().strays.push((on, stray.clone()));
+            return Ok(());
+        };
         if hash(&extra)? == hash(&own)? {
             // The log must not fall back to a row that names this file.
             options.catalogue.flush(true)?;
@@ -292,6 +298,18 @@ struct Done {
     old: PathBuf,
     from: usize,
     bytes: u64,
+    /// Until the old file is gone, nobody deletes what its row names.
+    _claim: Claim,
+}
+
+/// What came of one job.
+enum Came {
+    /// Copied; the old file is still there.
+    Copied(Done),
+    /// There is nothing to move any more.
+    Nothing,
+    /// Somebody else has it in hand.
+    Waits,
 }
 
 /// Brings segments to one volume.
@@ -337,8 +355,12 @@ impl Mover {
                 continue;
             }
             match self.copy(&job) {
-                Ok(Some(done)) => self.done.push(done),
-                Ok(None) => self.core.release(job.id),
+                Ok(Came::Copied(done)) => self.done.push(done),
+                Ok(Came::Nothing) => self.core.release(job.id),
+                Ok(Came::Waits) => {
+                    let at = self.core.options.clock.mono() + IDLE_PAUSE;
+                    self.core.moves.queue.lock().jobs.push_back(Job { at, ..job });
+                }
                 Err(_) if self.core.is_stopping() => self.core.release(job.id),
                 Err(e) => self.later(job, &e),
             }
@@ -346,20 +368,21 @@ impl Mover {
         self.settle()
     }
 
-    /// Copies a segment and lets its row name the copy. `None`: there is nothing to move any more.
-    fn copy(&mut self, job: &Job) -> Result<Option<Done>, StoreError> {
+    /// Copies a segment and lets its row name the copy.
+    fn copy(&mut self, job: &Job) -> Result<Came, StoreError> {
         let core = self.core.clone();
         let (options, catalogue) = (&core.options, &core.options.catalogue);
         let (Some(to), Some(from)) = (core.volumes.get(self.index), core.volumes.get(job.from)) else {
-            return Ok(None);
+            return Ok(Came::Nothing);
         };
         if !self.cleaned {
             clean(&*options.fs, &to.root)?;
             self.cleaned = true;
         }
+        let Some(claim) = catalogue.claim(job.id.0, job.id.1) else { return Ok(Came::Waits) };
         let row = catalogue.segment(job.id.0, job.id.1);
         let Some(row) = row.filter(|r| r.closed && r.volume == from.id && r.start_ms == job.start_ms) else {
-            return Ok(None);
+            return Ok(Came::Nothing);
         };
         let path = row.path();
         let old = from.root.join(&path);
@@ -368,9 +391,9 @@ impl Mover {
         if !catalogue.relocated(&row, &to.id) {
             // Deleted meanwhile: so is the copy.
             options.fs.remove(&new).map_err(StoreError::io("remove copy", &new))?;
-            return Ok(None);
+            return Ok(Came::Nothing);
         }
-        Ok(Some(Done { id: job.id, row, old, from: job.from, bytes }))
+        Ok(Came::Copied(Done { id: job.id, row, old, from: job.from, bytes, _claim: claim }))
     }
 
     /// Makes the new rows durable, then removes the old files.

@@ -41,10 +41,25 @@ impl Core {
     ) -> bool {
         // The planner has looked; whoever deletes looks again.
         let holds = &inner.state.holds;
-        let rows: Vec<SegmentRow> =
-            rows.iter().filter(|r| !holds.holds(r.key, r.start(), r.end())).cloned().collect();
+        let free: Vec<&SegmentRow> =
+            rows.iter().filter(|r| !holds.holds(r.key, r.start(), r.end())).collect();
+        // In hand until all of it is done. What a mover or a repair has in hand waits for the next look; what was moved
+        // before it was in hand is not deleted from where it was.
+        let (mut claims, mut rows) = (Vec::with_capacity(free.len()), Vec::with_capacity(free.len()));
+        let mut waits = false;
+        for row in free {
+            let Some(claim) = self.options.catalogue.claim(row.key, row.number) else {
+                waits = true;
+                continue;
+            };
+            let now = self.options.catalogue.segment(row.key, row.number);
+            if now.is_some_and(|r| r.closed && r.volume == volume.id && r.start_ms == row.start_ms) {
+                claims.push(claim);
+                rows.push(row.clone());
+            }
+        }
         if rows.is_empty() {
-            return true;
+            return !waits;
         }
         let batch = Batch::of(volume.id.clone(), why, &rows);
         let body = serde_json::to_value(&batch).unwrap_or(Value::Null);
@@ -59,6 +74,7 @@ impl Core {
         };
         self.clear(inner, &Subject::JournalFailed);
         inner.state.pending.insert(seq, batch.clone());
+        self.remove_copies(inner, volume, &rows);
         let gone = self.remove_files(inner, volume, &rows);
         let whole = gone.len() == rows.len();
         let synced = self.sync_dirs(inner, volume, &gone);
@@ -72,7 +88,32 @@ impl Core {
             self.enter(inner, Deleted { announced: seq, batch, left, after_crash: false });
         }
         tracing::info!(volume = %volume.id, ?why, segments = gone.len(), bytes = batch.bytes, "footage deleted");
-        whole && synced
+        drop(claims);
+        whole && synced && !waits
+    }
+
+    /// Removes second copies on other volumes, which a crash in the middle of a move may have left: found later, they
+    /// would be taken for footage.
+    fn remove_copies(&self, inner: &mut Inner, home: &VolumeNow, rows: &[SegmentRow]) {
+        let source = self.volumes.lock().clone();
+        let all = source.map(|s| s.volumes()).unwrap_or_default();
+        for volume in all.iter().filter(|v| v.id != home.id && v.usable && self.is_there(v)) {
+            for row in rows {
+                let path = volume.root.join(row.path());
+                match self.options.fs.remove(&path) {
+                    Ok(()) => {
+                        let dir = path.parent().unwrap_or(&volume.root);
+                        inner.errors += u64::from(self.options.fs.sync_dir(dir).is_err());
+                        tracing::info!(volume = %volume.id, stream = %row.key, number = row.number, "a second copy goes too");
+                    }
+                    Err(e) if e.kind() == ErrorKind::NotFound => {}
+                    Err(e) => {
+                        inner.errors += 1;
+                        tracing::error!(error = %StoreError::io("delete second copy", &path)(e), "a second copy is left");
+                    }
+                }
+            }
+        }
     }
 
     /// Removes files; returns the rows whose file is gone.
@@ -144,7 +185,7 @@ impl Core {
     }
 
     /// Enters a batch into the register.
-    fn enter(&self, inner: &mut Inner, deleted: Deleted) {
+    pub(super) fn enter(&self, inner: &mut Inner, deleted: Deleted) {
         let body = serde_json::to_value(&deleted).unwrap_or(Value::Null);
         match self.options.log.append(kinds::RETENTION_DELETED, body) {
             Ok(_) => {
@@ -170,10 +211,19 @@ impl Core {
     }
 
     fn settle_one(&self, inner: &mut Inner, volume: &VolumeNow, seq: u64, batch: &Batch) {
-        let (mut gone, mut left) = (Vec::new(), Vec::new());
+        let (mut gone, mut left, mut claims) = (Vec::new(), Vec::new(), Vec::new());
         for (key, number) in batch.segments() {
-            let row = self.options.catalogue.segment(key, number);
-            let Some(row) = row.filter(|r| r.closed && r.volume == batch.volume) else { continue };
+            // A mover may have it in hand; then later.
+            let Some(claim) = self.options.catalogue.claim(key, number) else { return };
+            claims.push(claim);
+            let Some(row) = self.options.catalogue.segment(key, number).filter(|r| r.closed) else {
+                continue;
+            };
+            if row.volume != batch.volume {
+                // It could not be deleted, and was moved since.
+                left.push(row);
+                continue;
+            }
             match self.is_gone(&volume.root.join(row.path())) {
                 Some(true) => gone.push(row),
                 Some(false) => left.push(row),
@@ -181,6 +231,7 @@ impl Core {
                 None => return,
             }
         }
+        self.remove_copies(inner, volume, &gone);
         if self.options.fs.sync_volume(&volume.root).is_err() {
             inner.errors += 1;
             return;

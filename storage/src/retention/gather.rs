@@ -27,6 +27,30 @@ struct Sieve<'a> {
     /// Labels that end later are too young whatever happens.
     cutoff: UtcMicros,
     volumes: &'a [VolumeFacts],
+    /// Segments that one plan may delete.
+    limit: usize,
+}
+
+/// How far a plan goes.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Reach {
+    /// Looks for what is over, even while no volume fills.
+    duty: bool,
+    /// Segments.
+    limit: usize,
+    /// All that would be deleted one batch after the other.
+    whole: bool,
+}
+
+impl Reach {
+    /// The next batch.
+    pub(super) fn batch(duty: bool) -> Self {
+        Self { duty, limit: limits::RETENTION_BATCH_MAX, whole: false }
+    }
+    /// Everything.
+    pub(super) fn whole() -> Self {
+        Self { duty: true, limit: limits::RETENTION_DRY_RUN_MAX, whole: true }
+    }
 }
 
 /// End of the newest footage of all.
@@ -62,7 +86,7 @@ impl Core {
         let now = inner.age.now(utc, mono);
         let rest = if inner.policy.lab { Duration::ZERO } else { limits::RETENTION_DUTY_INTERVAL };
         let duty = inner.duty_done.is_none_or(|at| mono.since(at) >= rest);
-        let (facts, streams, plan) = self.plan(inner, volumes, now, duty);
+        let (facts, streams, plan) = self.plan(inner, volumes, now, Reach::batch(duty));
         if duty && !plan.more {
             inner.duty_done = Some(mono);
         }
@@ -91,13 +115,13 @@ impl Core {
     }
 
     /// A plan for now. Breaking promises is thought of only when nothing else is left, with every row at hand. Without
-    /// `duty`, and while no volume fills, nothing is looked at.
+    /// `reach.duty`, and while no volume fills, nothing is looked at.
     pub(super) fn plan(
         &self,
         inner: &Inner,
         volumes: &[VolumeNow],
         now: UtcMicros,
-        duty: bool,
+        reach: Reach,
     ) -> (Vec<VolumeFacts>, Vec<StreamFacts>, Plan) {
         let facts = self.volume_facts(volumes);
         let least = |f: fn(&fengsui_config::retention::ClassRetention) -> Duration| {
@@ -105,17 +129,18 @@ impl Core {
         };
         let filling = facts.iter().any(|v| v.usable && v.free < v.high_free())
             || facts.iter().any(|v| v.usable && v.inodes_free < 2 * limits::VOLUME_INODES_MIN);
-        if !filling && !duty {
+        if !filling && !reach.duty {
             return (facts, Vec::new(), Plan::default());
         }
         let age = if filling { least(|c| c.min) } else { least(|c| c.max) };
-        let streams = self.streams(inner, &facts, now, now - age);
-        let found = plan(&self.facts(inner, &facts, &streams, now, false));
-        if found.more || !found.deletions.is_empty() || found.short.is_empty() {
+        let streams = self.streams(inner, &facts, now, now - age, reach.limit);
+        let found = plan(&self.facts(inner, &facts, &streams, now, (false, reach.limit)));
+        let first = !reach.whole && !found.deletions.is_empty();
+        if found.more || first || found.short.is_empty() {
             return (facts, streams, found);
         }
-        let streams = self.streams(inner, &facts, now, now);
-        let found = plan(&self.facts(inner, &facts, &streams, now, true));
+        let streams = self.streams(inner, &facts, now, now, reach.limit);
+        let found = plan(&self.facts(inner, &facts, &streams, now, (true, reach.limit)));
         (facts, streams, found)
     }
 
@@ -125,9 +150,8 @@ impl Core {
         volumes: &'a [VolumeFacts],
         streams: &'a [StreamFacts],
         now: UtcMicros,
-        complete: bool,
+        (complete, limit): (bool, usize),
     ) -> Facts<'a> {
-        let limit = limits::RETENTION_BATCH_MAX;
         Facts { now, policy: &inner.policy, streams, volumes, holds: &inner.state.holds, limit, complete }
     }
 
@@ -138,11 +162,12 @@ impl Core {
         volumes: &[VolumeFacts],
         now: UtcMicros,
         cutoff: UtcMicros,
+        limit: usize,
     ) -> Vec<StreamFacts> {
         let catalogue = &self.options.catalogue;
         let names = catalogue.volume_names();
         let places = names.iter().map(|n| volumes.iter().position(|v| v.id == *n && v.usable)).collect();
-        let sieve = Sieve { places, cutoff, volumes };
+        let sieve = Sieve { places, cutoff, volumes, limit };
         let mut out = Vec::new();
         for key in catalogue.keys() {
             let class = inner.cameras.get(&key.camera).map(|c| c.class);
@@ -184,7 +209,7 @@ impl Core {
                 .get(volume)
                 .is_some_and(|v| self.options.archived.is_archived(&row_of(key, s, &v.id)));
             rows.push(Row { volume, number: s.number, start, end: stop, aged, bytes: s.bytes, archived });
-            if rows.len() > limits::RETENTION_BATCH_MAX {
+            if rows.len() > sieve.limit {
                 break;
             }
         }

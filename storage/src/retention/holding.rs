@@ -1,6 +1,7 @@
 //! Placing, extending and releasing holds: under the lock that deletion takes too, and in the journal first.
 
 use std::collections::BTreeSet;
+use std::sync::atomic::Ordering;
 
 use fengsui_config::clock::UtcMicros;
 use fengsui_config::ids::{CameraId, NationalCode, StreamKey, StreamKind};
@@ -8,7 +9,7 @@ use fengsui_config::limits;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::hold::{Extension, Hold, Release};
+use super::hold::{Extension, Hold, Holds, Release};
 use super::{Core, Inner, Retention};
 use crate::frame::GapReason;
 use crate::gaps::SpanKind;
@@ -154,6 +155,7 @@ impl Retention {
         };
         core.journal(kinds::HOLD_PLACED, &hold)?;
         inner.state.holds.place(hold.clone());
+        core.holds_changed.fetch_add(1, Ordering::AcqRel);
         tracing::info!(hold = hold.id, cameras = hold.cameras.len(), by = hold.by, "hold placed");
         let placed = core.placed(hold);
         drop(inner);
@@ -202,6 +204,7 @@ impl Retention {
         };
         self.core.journal(kinds::HOLD_EXTENDED, &more)?;
         inner.state.holds.extend(more);
+        self.core.holds_changed.fetch_add(1, Ordering::AcqRel);
         let hold = inner.state.holds.get(id).cloned().ok_or(HoldRefused::Unknown(id))?;
         Ok(self.core.placed(hold))
     }
@@ -217,6 +220,7 @@ impl Retention {
         let release = Release { id, by: by.to_owned(), at_us: self.core.options.clock.utc(), reason };
         self.core.journal(kinds::HOLD_RELEASED, &release)?;
         inner.state.holds.release(release);
+        self.core.holds_changed.fetch_add(1, Ordering::AcqRel);
         tracing::info!(hold = id, by, "hold released");
         inner.state.holds.get(id).cloned().ok_or(HoldRefused::Unknown(id))
     }
@@ -232,6 +236,18 @@ impl Retention {
     pub fn hold(&self, id: u64) -> Option<Placed> {
         let hold = self.core.inner.lock().state.holds.get(id).cloned()?;
         Some(self.core.placed(hold))
+    }
+
+    /// Changes whenever a hold is placed, extended or released.
+    #[must_use]
+    pub fn holds_generation(&self) -> u64 {
+        self.core.holds_changed.load(Ordering::Acquire)
+    }
+
+    /// What is held now, for many questions.
+    #[must_use]
+    pub fn holds_now(&self) -> Holds {
+        self.core.inner.lock().state.holds.clone()
     }
 
     /// Whether any moment of `[from, to)` of a stream is held.
@@ -347,6 +363,7 @@ impl Core {
                 inner.errors += 1;
             }
             inner.state.holds.extend(more);
+            self.holds_changed.fetch_add(1, Ordering::AcqRel);
         }
     }
 }

@@ -22,12 +22,13 @@ pub mod plan;
 pub mod register;
 #[cfg(test)]
 mod tests;
+mod tier;
 mod view;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::JoinHandle;
 
 use fengsui_config::clock::{Clock, MonoMicros, UtcMicros};
@@ -46,6 +47,7 @@ use crate::segment::SegmentRow;
 
 pub use holding::{Gone, HoldRefused, HoldRequest, Kept, Placed};
 pub use register::RetentionState;
+pub use tier::{ArchiveTier, Expired};
 pub use view::{ClassView, DryRow, DryRun, RetentionCounts, RetentionView, VolumeWater};
 
 use age::AgeClock;
@@ -197,6 +199,8 @@ struct Core {
     options: RetentionOptions,
     inner: Mutex<Inner>,
     volumes: Mutex<Option<Arc<dyn Volumes>>>,
+    /// Counts changes of holds.
+    holds_changed: AtomicU64,
     stopping: AtomicBool,
     bell: (Mutex<()>, Condvar),
 }
@@ -238,6 +242,7 @@ impl Retention {
             options,
             inner: Mutex::new(inner),
             volumes: Mutex::new(None),
+            holds_changed: AtomicU64::new(1),
             stopping: AtomicBool::new(false),
             bell: (Mutex::new(()), Condvar::new()),
         };
@@ -332,7 +337,23 @@ impl Core {
                 break;
             }
         }
-        self.look_ahead(&mut self.inner.lock(), &volumes);
+        let mut inner = self.inner.lock();
+        self.look_ahead(&mut inner, &volumes);
+        self.keep_standing(&mut inner);
+    }
+
+    /// Writes down what deletions left to know, so that their own records may go when their term is over.
+    fn keep_standing(&self, inner: &mut Inner) {
+        let now = self.options.clock.utc();
+        let Some(standing) = inner.state.standing(now) else { return };
+        let body = serde_json::to_value(standing).unwrap_or(Value::Null);
+        match self.options.log.append(kinds::RETENTION_STANDING, body) {
+            Ok(_) => inner.state.standing = Some(now),
+            Err(error) => {
+                tracing::error!(error, "what deletions left to know cannot be written to the journal");
+                inner.errors += 1;
+            }
+        }
     }
 
     /// Raises an alarm, once. Returns whether the journal has it; until it has, every look tries again.

@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use fengsui_config::clock::UtcMicros;
 use fengsui_config::ids::{StreamKey, VolumeId};
+use fengsui_config::limits;
 use serde::{Deserialize, Serialize};
 
 use super::alarm::{Alarm, Alarms, Subject};
@@ -174,9 +175,34 @@ pub struct RetentionState {
     pub alarms: Alarms,
     /// Number and end of the newest segment deleted, by stream: labels of later segments that lie before it step back.
     pub newest: BTreeMap<StreamKey, (u64, UtcMicros)>,
+    /// When the journal last had all of this in one record.
+    pub standing: Option<UtcMicros>,
+}
+
+/// What deletions left to know, in one record: whoever reduces from it on needs none of the deletions before. It is
+/// written every `limits::RETENTION_STANDING_INTERVAL`, a small part of the least term of records, so that one always
+/// stands behind the deletions that are dropped with their term.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Standing {
+    pending: Vec<(u64, Batch)>,
+    newest: Vec<(StreamKey, (u64, UtcMicros))>,
 }
 
 impl RetentionState {
+    /// The record that stands for all deletions so far; `None` when it is not time for one, or nothing was deleted.
+    pub(super) fn standing(&self, now: UtcMicros) -> Option<Standing> {
+        let near = |at: UtcMicros| {
+            let rest = limits::RETENTION_STANDING_INTERVAL;
+            now < at + rest && at < now + rest
+        };
+        let rest = self.standing.is_some_and(near);
+        let nothing = self.newest.is_empty() && self.pending.is_empty();
+        (!rest && !nothing).then(|| Standing {
+            pending: self.pending.iter().map(|(s, b)| (*s, b.clone())).collect(),
+            newest: self.newest.iter().map(|(k, n)| (*k, *n)).collect(),
+        })
+    }
+
     /// A batch was carried out at this time.
     pub(super) fn deleted(&mut self, done: &Deleted, at: UtcMicros) {
         self.pending.remove(&done.announced);
@@ -199,6 +225,8 @@ struct Stored {
     pending: Vec<(u64, Batch)>,
     alarms: Vec<Alarm>,
     newest: Vec<(StreamKey, (u64, UtcMicros))>,
+    #[serde(default)]
+    standing: Option<UtcMicros>,
 }
 
 impl From<RetentionState> for Stored {
@@ -209,6 +237,7 @@ impl From<RetentionState> for Stored {
             pending: state.pending.into_iter().collect(),
             alarms: state.alarms.into_values().collect(),
             newest: state.newest.into_iter().collect(),
+            standing: state.standing,
         }
     }
 }
@@ -220,6 +249,7 @@ impl From<Stored> for RetentionState {
             pending: stored.pending.into_iter().collect(),
             alarms: stored.alarms.into_iter().map(|a| (a.alarm.clone(), a)).collect(),
             newest: stored.newest.into_iter().collect(),
+            standing: stored.standing,
         }
     }
 }
@@ -231,7 +261,7 @@ fn body<T: serde::de::DeserializeOwned>(record: &JournalRecord) -> Result<T, Red
 
 impl Reducer for RetentionState {
     const NAME: &'static str = "retention";
-    const VERSION: u32 = 1;
+    const VERSION: u32 = 2;
 
     fn apply(&mut self, record: &JournalRecord) -> Result<(), ReduceError> {
         let is = |wanted| kinds::is(&record.kind, &record.body, wanted);
@@ -245,6 +275,11 @@ impl Reducer for RetentionState {
             self.pending.insert(record.seq, body(record)?);
         } else if is(kinds::RETENTION_DELETED) {
             self.deleted(&body::<Deleted>(record)?, record.at);
+        } else if is(kinds::RETENTION_STANDING) {
+            let standing: Standing = body(record)?;
+            self.pending = standing.pending.into_iter().collect();
+            self.newest = standing.newest.into_iter().collect();
+            self.standing = Some(record.at);
         } else if is(kinds::RETENTION_ALARM_RAISED) {
             let alarm: Alarm = body(record)?;
             self.alarms.insert(alarm.alarm.clone(), alarm);

@@ -1,5 +1,7 @@
 //! How retention stands, for people.
 
+use std::collections::BTreeMap;
+
 use fengsui_config::clock::UtcMicros;
 use fengsui_config::ids::{StreamKey, VolumeId};
 use fengsui_config::retention::Emergency;
@@ -8,6 +10,7 @@ use serde::Serialize;
 
 use super::alarm::Alarm;
 use super::forecast::Forecast;
+use super::gather::Reach;
 use super::plan::{VolumeFacts, Why};
 use super::register::Totals;
 use super::{Inner, Retention, VolumeNow};
@@ -118,12 +121,12 @@ pub struct DryRow {
     pub bytes: u64,
 }
 
-/// What the next batch would delete.
+/// All that would be deleted now, batch after batch.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct DryRun {
     /// By stream, volume and reason.
     pub rows: Vec<DryRow>,
-    /// There is more than one batch to delete.
+    /// There is more than `limits::RETENTION_DRY_RUN_MAX` segments to delete.
     pub more: bool,
     /// Volumes that will stop because nothing on them may be deleted.
     pub stuck: Vec<VolumeId>,
@@ -192,22 +195,23 @@ impl Retention {
         }
     }
 
-    /// What the next batch would delete, and why. Changes nothing.
+    /// All that would be deleted now, and why; archives apart. Changes nothing.
     #[must_use]
     pub fn dry_run(&self) -> DryRun {
         let volumes = self.volumes_now();
         let mut inner = self.core.inner.lock();
         let clock = &self.core.options.clock;
         let now = inner.age.now(clock.utc(), clock.mono());
-        let (facts, streams, plan) = self.core.plan(&inner, &volumes, now, true);
+        let (facts, streams, plan) = self.core.plan(&inner, &volumes, now, Reach::whole());
         drop(inner);
         let mut rows: Vec<DryRow> = Vec::new();
+        let mut places: BTreeMap<(usize, usize, Why), usize> = BTreeMap::new();
         for d in &plan.deletions {
             let (Some(stream), Some(volume)) = (streams.get(d.stream), facts.get(d.row.volume)) else {
                 continue;
             };
-            let same = |r: &&mut DryRow| r.key == stream.key && r.volume == volume.id && r.why == d.why;
-            if let Some(row) = rows.iter_mut().find(same) {
+            let at = *places.entry((d.stream, d.row.volume, d.why)).or_insert(rows.len());
+            if let Some(row) = rows.get_mut(at) {
                 row.from_us = row.from_us.min(d.row.start);
                 row.to_us = row.to_us.max(d.row.end);
                 row.segments += 1;

@@ -355,6 +355,12 @@ impl Core {
 
     fn repair(&mut self, whom: Whom, row: &SegmentRow, root: &std::path::Path, hash: Option<Hash>) {
         let wanted = Wanted { hash, key: self.options.key };
+        // Put in place while retention deletes it, a copy would be footage that came back.
+        let Some(_claim) = self.options.catalogue.claim(row.key, row.number) else { return };
+        let here = self.options.catalogue.segment(row.key, row.number);
+        if here.is_none_or(|r| r.closed && r.volume != row.volume) {
+            return;
+        }
         for replica in self.options.replicas.clone() {
             let name = replica.name();
             match repair(&*self.options.fs, root, row, &*replica, wanted) {

@@ -214,6 +214,7 @@ fn open(
         place: ArchivePlace::Folder(cold.to_path_buf()),
         choice: ArchiveChoice::default(),
         after: Duration::ZERO,
+        max: None,
         rate_bytes: None,
         uploads: 2,
         verify_percent: 100,

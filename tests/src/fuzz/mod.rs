@@ -34,8 +34,11 @@ fn key() -> Arc<NodeKey> {
     Arc::new(NodeKey::from_seed([7; 32]))
 }
 
+/// What is done with an input; it panics when something does not hold.
+pub type Body = fn(&[u8]);
+
 /// Every target by its name.
-pub const TARGETS: [(&str, fn(&[u8])); 5] = [
+pub const TARGETS: [(&str, Body); 5] = [
     ("segment_reader", segment_reader),
     ("recovery", recovery),
     ("catalogue", catalogue),

@@ -33,6 +33,12 @@ pub struct ArchiveWork {
     pub failures: u64,
     /// Objects that were not what was sent, and were sent again.
     pub lies: u64,
+    /// Segments removed because their time was over.
+    pub removed: u64,
+    /// Their bytes.
+    pub removed_bytes: u64,
+    /// Locks of held segments that were made longer.
+    pub renewed: u64,
     /// Requests of playback.
     pub read_requests: u64,
     /// Bytes that playback fetched.
@@ -71,6 +77,8 @@ pub struct ArchiveView {
     pub verified_us: Option<i64>,
     /// What the store itself checks of an upload.
     pub upload_check: String,
+    /// Segments whose time is over and that the store keeps locked.
+    pub locked_segments: u64,
     /// Object lock.
     pub lock: LockView,
     /// Counters since the node started.
@@ -103,6 +111,7 @@ pub fn view(app: &App) -> Vec<ArchiveView> {
             unreadable: now.unreadable,
             verified_us: now.verified.map(|t| t.0),
             upload_check: now.upload_check.to_owned(),
+            locked_segments: now.locked_segments,
             lock: LockView { state: now.lock.state, reason: now.lock.reason },
             work: ArchiveWork {
                 stored: now.counters.stored,
@@ -110,6 +119,9 @@ pub fn view(app: &App) -> Vec<ArchiveView> {
                 verified: now.counters.verified,
                 failures: now.counters.failures,
                 lies: now.counters.lies,
+                removed: now.counters.removed,
+                removed_bytes: now.counters.removed_bytes,
+                renewed: now.counters.renewed,
                 read_requests: reads.requests,
                 read_bytes: reads.fetched_bytes,
                 read_failures: reads.failures,

@@ -232,7 +232,7 @@ type ArchiveFamily = (&'static str, &'static str, &'static str, fn(&super::archi
 
 fn archives(page: &mut Page, app: &App) {
     use fengsui_storage::archive::{ArchiveState, LockState};
-    let families: [ArchiveFamily; 11] = [
+    let families: [ArchiveFamily; 13] = [
         ("archive_ok", "gauge", "1 while the archive takes what is due.", |a| {
             f64::from(u8::from(a.state == ArchiveState::Ok))
         }),
@@ -247,6 +247,12 @@ fn archives(page: &mut Page, app: &App) {
         ("archive_stored_bytes_total", "counter", "Bytes stored.", |a| a.work.stored_bytes as f64),
         ("archive_verified_total", "counter", "Uploads read back and compared.", |a| a.work.verified as f64),
         ("archive_failures_total", "counter", "Attempts that failed.", |a| a.work.failures as f64),
+        ("archive_removed_segments_total", "counter", "Segments removed, their time over.", |a| {
+            a.work.removed as f64
+        }),
+        ("archive_locked_segments", "gauge", "Segments over, and kept locked by the store.", |a| {
+            a.locked_segments as f64
+        }),
         ("archive_read_bytes_total", "counter", "Bytes fetched for playback.", |a| a.work.read_bytes as f64),
     ];
     let all = super::archive::view(app);

@@ -253,12 +253,12 @@ pub struct PlannedView {
     pub bytes: u64,
 }
 
-/// What the next batch would delete.
+/// All that would be deleted now, archives apart.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct PlanView {
     /// By stream, volume and reason.
     pub items: Vec<PlannedView>,
-    /// More than one batch waits.
+    /// There is more than a dry run counts (1,000,000 segments).
     pub more: bool,
     /// Volumes that will stop because nothing on them may be deleted.
     pub stuck: Vec<String>,

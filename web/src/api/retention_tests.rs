@@ -8,7 +8,7 @@ use fengsui_config::clock::Clock;
 use fengsui_config::ids::StreamKind;
 use fengsui_storage::catalogue::Catalogue;
 use fengsui_storage::fs::{Fs, RealFs};
-use fengsui_storage::retention::{VolumeNow, Volumes};
+use fengsui_storage::retention::{NoArchive, VolumeNow, Volumes};
 use fengsui_storage::segment::{NodeKey, SegmentFlags, SegmentRow};
 use http::{Method, StatusCode};
 use serde_json::{Value, json};
@@ -55,7 +55,8 @@ fn keeping() -> (Node, Arc<Retained>, tempfile::TempDir) {
         std::fs::write(path, "mp4.").unwrap();
         catalogue.closed(&row, [0; 32]);
     }
-    let kept = retention::open(&config, (fs, clock), catalogue, &journal, None).unwrap();
+    let kept =
+        retention::open(&config, (fs, clock), catalogue, &journal, (Arc::new(NoArchive), None)).unwrap();
     kept.attach(Arc::new(AtHand(retention::volumes(&config))));
     let retained = Arc::new(Retained { retention: kept, journal });
     *node.app.retention.write() = Some(retained.clone());

@@ -3,11 +3,13 @@
 
 mod client;
 mod s3;
+#[cfg(test)]
+mod tests;
 mod timeline;
 
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
 
 use fengsui_config::archive::{ArchiveChoice, ArchiveConfig, ArchivePlace};
 use fengsui_config::clock::{Clock, UtcMicros};
@@ -19,7 +21,10 @@ use fengsui_storage::error::StoreError;
 use fengsui_storage::fs::Fs;
 use fengsui_storage::journal::Journal;
 use fengsui_storage::playback::{Tier, Tiers};
+use fengsui_storage::retention::hold::Holds;
+use fengsui_storage::retention::{Archived, Retention};
 use fengsui_storage::scrub::Replica;
+use fengsui_storage::segment::SegmentRow;
 use parking_lot::RwLock;
 use serde_json::Value;
 
@@ -62,19 +67,20 @@ pub fn shown(place: &ArchivePlace) -> String {
     }
 }
 
-/// Legal holds, as the archives ask for them.
-pub trait Holds: Send + Sync {
-    /// Whether any of a range of a stream is held.
-    fn is_held(&self, key: StreamKey, from: UtcMicros, to: UtcMicros) -> bool;
-    /// Changes whenever a hold is placed, extended or released.
-    fn generation(&self) -> u64;
+/// Holds as an archive last saw them, and which they were. Looks through a whole city ask for each segment; removal asks
+/// retention itself, under its lock.
+#[derive(Default)]
+struct Seen {
+    retention: Weak<Retention>,
+    generation: u64,
+    holds: Holds,
 }
 
 /// What an archive takes, by the cameras of the configuration.
 struct Choice {
     choice: ArchiveChoice,
     topology: RwLock<Arc<Topology>>,
-    holds: RwLock<Option<Arc<dyn Holds>>>,
+    holds: RwLock<Seen>,
     generation: AtomicU64,
 }
 
@@ -85,11 +91,18 @@ impl Wanted for Choice {
             && self.topology.read().cameras.get(&key.camera).is_some_and(|c| self.choice.takes(c))
     }
     fn held(&self, key: StreamKey, from: UtcMicros, to: UtcMicros) -> bool {
-        self.holds.read().as_ref().is_some_and(|h| h.is_held(key, from, to))
+        self.holds.read().holds.holds(key, from, to)
     }
     fn generation(&self) -> u64 {
-        let holds = self.holds.read().as_ref().map_or(0, |h| h.generation());
-        self.generation.load(Ordering::Acquire).wrapping_add(holds)
+        let mut seen = self.holds.write();
+        if let Some(retention) = seen.retention.upgrade() {
+            // Before the holds: one that is placed in between makes another generation.
+            let now = retention.holds_generation();
+            if now != seen.generation {
+                (seen.generation, seen.holds) = (now, retention.holds_now());
+            }
+        }
+        self.generation.load(Ordering::Acquire).wrapping_add(seen.generation)
     }
 }
 
@@ -140,7 +153,7 @@ impl Archives {
             let choice = Arc::new(Choice {
                 choice: one.choice.clone(),
                 topology: RwLock::new(topology.clone()),
-                holds: RwLock::new(None),
+                holds: RwLock::default(),
                 generation: AtomicU64::new(0),
             });
             let archive = Archive::open(ArchiveOptions {
@@ -176,11 +189,12 @@ impl Archives {
         }
     }
 
-    /// Says what is held; without it nothing is.
-    pub fn set_holds(&self, holds: &Arc<dyn Holds>) {
+    /// Says who knows what is held and decides what is deleted; without it nothing is held, and nothing deleted.
+    pub fn attach(&self, retention: &Arc<Retention>) {
         for one in &self.0 {
-            *one.choice.holds.write() = Some(holds.clone());
+            one.choice.holds.write().retention = Arc::downgrade(retention);
             one.choice.generation.fetch_add(1, Ordering::AcqRel);
+            one.archive.attach(retention);
         }
     }
 
@@ -213,6 +227,12 @@ impl Archives {
     pub fn extent(&self, key: StreamKey) -> Option<(UtcMicros, UtcMicros)> {
         let all = self.0.iter().filter_map(|one| one.archive.extent(key));
         all.reduce(|a, b| (a.0.min(b.0), a.1.max(b.1)))
+    }
+}
+
+impl Archived for Archives {
+    fn is_archived(&self, row: &SegmentRow) -> bool {
+        self.0.iter().any(|one| one.archive.has(row))
     }
 }
 

@@ -220,6 +220,51 @@ impl S3Store {
         report(LockState::Unknown, format!("the trial ended with {} {why}", delete.status))
     }
 
+    /// Deletes every version of an object: in a bucket with versions, deleting it by its name alone would only hide it.
+    async fn delete(&self, key: &str) -> Result<(), ArchiveError> {
+        let name = self.path(key).to_string();
+        let query = format!("max-keys=1000&prefix={}&versions=", name.replace('/', "%2F"));
+        let listed = self.signed(Method::GET, None, &query, &[], Bytes::new()).await?;
+        let versions = match listed.status {
+            status if status.is_success() => versions(&listed.text, &name),
+            // The store knows no versions.
+            StatusCode::NOT_IMPLEMENTED | StatusCode::METHOD_NOT_ALLOWED | StatusCode::BAD_REQUEST => {
+                vec![String::new()]
+            }
+            _ => return Err(refused(key, &listed)),
+        };
+        for version in versions {
+            let query = if version.is_empty() {
+                "x-id=DeleteObject".to_owned()
+            } else {
+                format!("versionId={version}")
+            };
+            let answer = self.signed(Method::DELETE, Some(key), &query, &[], Bytes::new()).await?;
+            if answer.status.is_success() || answer.status == StatusCode::NOT_FOUND {
+                continue;
+            }
+            if answer.status == StatusCode::FORBIDDEN && self.is_locked(key, &version).await? {
+                return Err(ArchiveError::Locked(key.to_owned()));
+            }
+            return Err(refused(key, &answer));
+        }
+        Ok(())
+    }
+
+    /// Whether a lock, not a missing right, kept a version from being deleted.
+    async fn is_locked(&self, key: &str, version: &str) -> Result<bool, ArchiveError> {
+        let of = |what: &str| match version {
+            "" => format!("{what}="),
+            version => format!("{what}=&versionId={version}"),
+        };
+        let retained = self.signed(Method::GET, Some(key), &of("retention"), &[], Bytes::new()).await?;
+        if retained.status.is_success() && retained.text.contains("<RetainUntilDate>") {
+            return Ok(true);
+        }
+        let held = self.signed(Method::GET, Some(key), &of("legal-hold"), &[], Bytes::new()).await?;
+        Ok(held.status.is_success() && held.text.contains("<Status>ON</Status>"))
+    }
+
     async fn parts(&self, path: &Path, source: &dyn FsFile, len: u64) -> Result<(), ArchiveError> {
         let begun = tokio::time::timeout(limits::ARCHIVE_TIMEOUT, self.store.put_multipart(path)).await;
         let late = |_| ArchiveError::Unreachable("the store is too slow for an upload".into());
@@ -273,6 +318,38 @@ fn refuse(error: &object_store::Error) -> ArchiveError {
 fn error_code(text: &str) -> Option<&str> {
     let (_, rest) = text.split_once("<Code>")?;
     rest.split_once("</Code>").map(|(code, _)| code)
+}
+
+/// Versions and delete markers of exactly this object in a listing.
+fn versions(listing: &str, name: &str) -> Vec<String> {
+    let between = |text: &str, tag: &str| {
+        let (_, rest) = text.split_once(&format!("<{tag}>"))?;
+        rest.split_once(&format!("</{tag}>")).map(|(value, _)| value.to_owned())
+    };
+    let entries = ["Version", "DeleteMarker"].into_iter().flat_map(|tag| {
+        let (begin, end) = (format!("<{tag}>"), format!("</{tag}>"));
+        let parts: Vec<String> = listing
+            .split(&begin)
+            .skip(1)
+            .filter_map(|part| part.split_once(&end).map(|(entry, _)| entry.to_owned()))
+            .collect();
+        parts
+    });
+    entries
+        .filter(|entry| between(entry, "Key").as_deref() == Some(name))
+        .filter_map(|entry| between(&entry, "VersionId"))
+        .collect()
+}
+
+/// What a refusal to delete means.
+fn refused(key: &str, answer: &Answer) -> ArchiveError {
+    let why = error_code(&answer.text).unwrap_or_default();
+    let text = format!("cannot delete {key}: {} {why}", answer.status);
+    if answer.status.is_server_error() {
+        ArchiveError::Unreachable(text)
+    } else {
+        ArchiveError::Refused(text)
+    }
 }
 
 fn now_us() -> i64 {
@@ -367,6 +444,10 @@ impl ArchiveStore for S3Store {
                 Err(ArchiveError::Refused(text))
             }
         })
+    }
+
+    fn remove(&self, key: &str) -> Result<(), ArchiveError> {
+        self.wait(limits::ARCHIVE_TIMEOUT, self.delete(key))
     }
 
     fn probe_lock(&self) -> LockReport {

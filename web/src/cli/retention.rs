@@ -14,7 +14,7 @@ use fengsui_storage::error::StoreError;
 use fengsui_storage::fs::{Fs, RealFs};
 use fengsui_storage::journal::Journal;
 use fengsui_storage::retention::hold::Hold;
-use fengsui_storage::retention::{HoldRequest, Placed, Retention, VolumeNow, Volumes};
+use fengsui_storage::retention::{HoldRequest, NoArchive, Placed, Retention, VolumeNow, Volumes};
 use fengsui_storage::segment::NodeKey;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
@@ -82,7 +82,7 @@ pub struct PlaceArgs {
 pub enum RetentionCommand {
     /// Prints classes, volumes, forecast and alarms as JSON.
     Show,
-    /// Prints what the next batch would delete, and why. Changes nothing.
+    /// Prints all that would be deleted now, and why. Changes nothing.
     Plan,
 }
 
@@ -127,7 +127,8 @@ fn open(config: &Config) -> Result<Resting, ExitCode> {
         let key = Arc::new(NodeKey::load_or_create(&paths::node_key(data))?);
         let journal = trail::open(config, &fs, &clock, &key)?;
         let catalogue = Catalogue::open(fs.clone(), &paths::catalogue(data), clock.clone())?;
-        let retention = retention::open(config, (fs, clock), catalogue, &journal, None)?;
+        let retention =
+            retention::open(config, (fs, clock), catalogue, &journal, (Arc::new(NoArchive), None))?;
         Ok((retention, journal))
     };
     let (retention, journal) = opened().map_err(|error| {

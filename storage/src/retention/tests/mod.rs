@@ -10,6 +10,7 @@
     reason = "tests"
 )]
 
+mod hands;
 mod kit;
 mod light;
 mod model;

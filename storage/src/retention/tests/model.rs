@@ -385,20 +385,25 @@ fn nothing_held_is_deleted_and_no_promise_breaks_in_silence() {
     let number = |name: &str| std::env::var(name).ok().and_then(|v| v.parse::<u64>().ok());
     let steps = number("FENGSUI_STEPS").unwrap_or(20_000);
     let only = number("FENGSUI_SEED");
-    let mut verdict = Verdict::default();
+    let (mut verdict, mut failed, mut histories) = (Verdict::default(), None, 0_u64);
     let seeds = only.map_or(0..steps.div_ceil(STEPS_PER_HISTORY), |seed| seed..seed + 1);
     for seed in seeds {
         let found = history(seed, STEPS_PER_HISTORY);
+        let broken = found.faults() > 0;
         verdict.add(&found);
-        assert_eq!(found.faults(), 0, "FENGSUI_SEED={seed} replays this: {found:#?}");
+        if broken {
+            failed = Some((seed, found));
+            break;
+        }
+        histories += 1;
     }
     let figure = |name: &str, value: u64, unit, target| {
         println!("{}", Figure::new(format!("retention.{name}"), value as f64, unit, target));
     };
-    figure("steps", steps, "steps", Target::Shown);
+    figure("steps", histories * STEPS_PER_HISTORY, "steps", Target::Shown);
     figure("held_bytes_deleted", verdict.held_bytes_deleted, "bytes", Target::Exactly(0.0));
     let silent = verdict.promises_broken_without_alarm;
-    figure("promises_broken_without_alarm", silent, "promises", Target::Exactly(0.0));
+    figure("promises_broken_silently", silent, "promises", Target::Exactly(0.0));
     figure("deleted_without_register", verdict.deleted_without_register, "segments", Target::Exactly(0.0));
     figure("wrong_order", verdict.wrong_order, "segments", Target::Exactly(0.0));
     figure("untruths", verdict.untruths, "cases", Target::Exactly(0.0));
@@ -406,6 +411,9 @@ fn nothing_held_is_deleted_and_no_promise_breaks_in_silence() {
         "retention: {} deleted, {} sacrificed, {} stops, {} holds, {} crashes",
         verdict.deleted, verdict.sacrificed, verdict.stops, verdict.holds, verdict.crashes
     );
+    if let Some((seed, found)) = failed {
+        panic!("FENGSUI_SEED={seed} replays this: {found:#?}");
+    }
     if only.is_none() && steps >= 20_000 {
         let seen = [verdict.deleted, verdict.sacrificed, verdict.stops, verdict.holds, verdict.crashes];
         assert!(seen.iter().all(|n| *n > 100), "the histories are too tame to prove anything: {verdict:?}");

@@ -225,3 +225,34 @@ fn the_state_is_the_reduction_of_the_journal_and_survives_a_snapshot() {
     assert_eq!(back, reduced);
     assert_eq!(back.holds, Holds::default());
 }
+
+/// Records of deletions have a term; what is reduced without the ones before the standing record is the same.
+#[test]
+fn the_state_outlives_the_term_of_the_deletions_that_made_it() {
+    use crate::journal::Reducer as _;
+    let (_, b, rows) = reopened(1);
+    b.retention.step();
+    let standing = |l: &mut super::kit::LogInner| {
+        l.records.iter().rposition(|r| r.kind == kinds::RETENTION_STANDING).unwrap()
+    };
+    let first = b.log.look(standing);
+    assert!(b.log.look(|l| !l.state.newest.is_empty()));
+    b.retention.step();
+    assert_eq!(b.log.look(standing), first, "not at every look");
+    b.catalogue.closed(&row(key(5), volume(1), 1, rows[0].start(), HOUR, 1), [0; 32]);
+    b.clock.advance(DAY * 31);
+    b.retention.step();
+    let last = b.log.look(standing);
+    assert!(last > first, "again after a month");
+    for from in [first, last] {
+        b.log.look(|l| {
+            let mut state = crate::retention::RetentionState::default();
+            let kept = |i: usize, kind: &str| {
+                i >= from || kinds::keep(kind, &serde_json::Value::Null) == kinds::Keep::State
+            };
+            let records = l.records.iter().enumerate().filter(|(i, r)| kept(*i, &r.kind));
+            records.for_each(|(_, r)| state.apply(r).unwrap());
+            assert_eq!(state, l.state, "from record {from} on");
+        });
+    }
+}
