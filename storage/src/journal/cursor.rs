@@ -63,7 +63,7 @@ impl Journal {
 
     fn load_cursor(&self, name: &str) -> Result<Option<u64>, StoreError> {
         let path = self.cursor_path(name);
-        let Some(bytes) = signed::get(&*self.fs, &path, CURSOR_BYTES_MAX)? else { return Ok(None) };
+        let Some(bytes) = signed::get_at_most(&*self.fs, &path, CURSOR_BYTES_MAX)? else { return Ok(None) };
         let stored: Stored = match signed::open_json(What::Cursor, &bytes) {
             Ok((_, stored)) => stored,
             Err(why) => {

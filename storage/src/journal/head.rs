@@ -65,7 +65,7 @@ pub enum HeadFound {
 
 /// Reads a head.
 pub(super) fn read(fs: &dyn Fs, path: &Path) -> Result<HeadFound, StoreError> {
-    let Some(bytes) = signed::get(fs, path, HEAD_BYTES_MAX)? else { return Ok(HeadFound::Missing) };
+    let Some(bytes) = signed::get_at_most(fs, path, HEAD_BYTES_MAX)? else { return Ok(HeadFound::Missing) };
     Ok(match signed::open_json(What::Head, &bytes) {
         Ok((key, head)) => HeadFound::Good(key, head),
         Err(why) => HeadFound::Invalid(why),

@@ -207,8 +207,12 @@ fn vouched(fs: &dyn Fs, dir: &Path, now: UtcMicros) -> Result<Option<JournalHead
         HeadFound::Missing => {}
         HeadFound::Invalid(why) => {
             tracing::error!(path = %path.display(), "the head of the journal does not hold: {why}");
-            let bytes = fs.read(&path, 1 << 20).map_err(StoreError::io("read file", &path))?;
-            quarantine(fs, dir, &path, &bytes, now)?;
+            match fs.read(&path, 1 << 20) {
+                Ok(bytes) => quarantine(fs, dir, &path, &bytes, now)?,
+                // Something else in its place.
+                Err(e) if e.kind() == io::ErrorKind::FileTooLarge => set_aside(fs, dir, &path, now)?,
+                Err(e) => return Err(StoreError::io("read file", &path)(e)),
+            }
         }
     }
     let (checkpoint, _) = checkpoint::newest(fs, dir)?;

@@ -101,6 +101,20 @@ pub(super) fn get(fs: &dyn Fs, path: &Path, max: u64) -> Result<Option<Vec<u8>>,
     }
 }
 
+/// As [`get`]; of a file that is longer than any of ours the first `max` bytes. They do not hold, so that it is damage and
+/// no refusal of the disk, which would keep the node from starting.
+pub(super) fn get_at_most(fs: &dyn Fs, path: &Path, max: u64) -> Result<Option<Vec<u8>>, StoreError> {
+    match get(fs, path, max) {
+        Err(e) if e.io_kind() == Some(io::ErrorKind::FileTooLarge) => {
+            let mut room = vec![0; usize::try_from(max).unwrap_or(0)];
+            let file = fs.open(path, OpenOptions::READ).map_err(StoreError::io("open file", path))?;
+            file.read_exact_at(0, &mut room).map_err(StoreError::io("read file", path))?;
+            Ok(Some(room))
+        }
+        other => other,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]

@@ -270,3 +270,23 @@ fn a_torn_end_that_nobody_was_promised_is_no_damage() {
     assert!(report.is_sound() && report.notes[0].starts_with("torn end"), "{report:?}");
     assert!(matches!(open(&fs).opening(), JournalOpening::TornTail { bytes: 20 }));
 }
+
+#[test]
+fn a_head_that_is_far_too_long_is_damage_and_does_not_keep_the_node_from_starting() {
+    for length in [5_000, 2 << 20] {
+        let fs = SimFs::new(1);
+        let journal = open(&fs);
+        let seq = note(&journal, "one").unwrap();
+        journal.close();
+        let head = Path::new(DIR).join(HEAD_FILE);
+        fs.put(&head, vec![7; length]);
+        let shared: Arc<dyn Fs> = Arc::new(fs.clone());
+        let found = Journal::verify_dir(&shared, Path::new(DIR), &VerifyOptions::default()).unwrap();
+        assert!(found.damages.iter().any(|d| d.file == head), "{found:?}");
+        let journal = open(&fs);
+        assert!(journal.last_seq() > seq);
+        journal.close();
+        let kept = fs.files().into_iter().filter_map(|p| fs.get(&p)).any(|b| b == vec![7; length]);
+        assert!(kept, "the bytes of {length} are in the quarantine");
+    }
+}
