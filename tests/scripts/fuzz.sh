@@ -55,12 +55,17 @@ for target in "${all[@]}"; do
   cover=$(grep -ao 'cov: [0-9]*' "$log" | tail -n 1 | tr -dc 0-9 || true)
   if [ "$code" = 0 ]; then
     figure "$target.crashes" 0 count '<=0' ok
+  elif [ "$code" = 72 ]; then
+    # libFuzzer's own code for a signal from outside: nothing was found, and the time was not used up.
+    failed=1
+    echo "$target was interrupted before its $seconds s were over"
   else
     failed=1
     found=$(($(ls artifacts | grep -c "^$target-" || true) - began))
     figure "$target.crashes" $((found > 0 ? found : 1)) count '<=0' short
     tail -n 40 "$log"
-    echo "replay with: tests/scripts/fuzz.sh replay $target tests/fuzz/$(ls -t artifacts/"$target"-* 2>/dev/null | head -n 1)"
+    input=$(sed -n 's/.*Test unit written to //p' "$log" | tail -n 1)
+    echo "replay with: tests/scripts/fuzz.sh replay $target ${input:+tests/fuzz/$input}"
   fi
   figure "$target.executions" "${runs:-0}" count none ok
   figure "$target.memory" "${peak:-0}" MiB '<=512' "$([ "${peak:-0}" -le 512 ] && echo ok || echo short)"
