@@ -51,6 +51,18 @@ pub(super) struct Faults {
     pub put: Mutex<Vec<String>>,
     /// Bytes given out.
     pub given: Mutex<Vec<(u64, usize)>>,
+    /// Happens once, while the store is asked for the size of an object.
+    pub meanwhile: Meanwhile,
+}
+
+/// Something done by somebody else at a certain moment.
+#[derive(Default)]
+pub(super) struct Meanwhile(pub Mutex<Option<Box<dyn FnOnce() + Send>>>);
+
+impl std::fmt::Debug for Meanwhile {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Meanwhile")
+    }
 }
 
 fn once(n: &AtomicU32) -> bool {
@@ -86,6 +98,10 @@ impl ArchiveStore for Faulty {
     }
     fn size(&self, key: &str) -> Result<Option<u64>, ArchiveError> {
         self.answer()?;
+        let meanwhile = self.faults.meanwhile.0.lock().take();
+        if let Some(happens) = meanwhile {
+            happens();
+        }
         self.inner.size(key)
     }
     fn get(&self, key: &str, offset: u64, len: usize) -> Result<Bytes, ArchiveError> {

@@ -111,15 +111,7 @@ impl Bench {
     }
 
     fn hold(&self, row: &SegmentRow) -> u64 {
-        let request = HoldRequest {
-            cameras: BTreeSet::from([row.key.camera]),
-            from: row.start(),
-            to: Some(row.end()),
-            reason: "a case".into(),
-            by: "li".into(),
-            ..HoldRequest::default()
-        };
-        self.keeper.place_hold(request).unwrap().hold.id
+        self.keeper.place_hold(hold_of(row)).unwrap().hold.id
     }
 
     fn later(&self) {
@@ -129,6 +121,32 @@ impl Bench {
     fn is_there(&self, row: &SegmentRow) -> bool {
         self.city.fs.get(&self.city.object(row)).is_some()
     }
+}
+
+fn hold_of(row: &SegmentRow) -> HoldRequest {
+    HoldRequest {
+        cameras: BTreeSet::from([row.key.camera]),
+        from: row.start(),
+        to: Some(row.end()),
+        reason: "a case".into(),
+        by: "li".into(),
+        ..HoldRequest::default()
+    }
+}
+
+#[test]
+fn a_hold_placed_after_a_segment_was_chosen_keeps_it() {
+    let b = Bench::new(3);
+    let rows = b.city.rows();
+    let (keeper, late) = (b.keeper.clone(), hold_of(&rows[1]));
+    let place = move || drop(keeper.place_hold(late).unwrap());
+    *b.city.faults.meanwhile.0.lock() = Some(Box::new(place));
+    b.archive.tidy().unwrap();
+    assert_eq!(rows.iter().map(|r| b.is_there(r)).collect::<Vec<_>>(), [false, true, false]);
+    assert!(b.archive.has(&rows[1]), "it is still known");
+    let deleted = b.book.of::<Deleted>(kinds::RETENTION_DELETED, |d| d.batch);
+    assert_eq!(deleted, [1, 3], "the register does not say that it is gone");
+    assert_eq!(b.keeper.counts().unsettled, 0);
 }
 
 #[test]
