@@ -6,6 +6,7 @@ pub mod assemble;
 pub mod clockmap;
 pub mod failure;
 pub mod fleet;
+pub mod lean;
 mod meter;
 pub mod nal;
 mod runtime;

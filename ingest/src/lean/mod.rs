@@ -1,0 +1,7 @@
+//! The lean path: our own reader for the commonest session by far, RTP interleaved in the RTSP connection (RFC 2326
+//! section 10.12) with H.264 or H.265. It exists for its cost: whole sweeps of bytes go through a pure parser, each byte
+//! is copied once, and nothing is done per packet that can be done per sweep. Whatever it does not know is left to
+//! retina, whose results it is held against byte for byte.
+
+pub mod media;
+pub mod wire;
