@@ -63,6 +63,8 @@ pub const KEY_FRAME_WAIT_MAX: Duration = Duration::from_secs(20);
 pub const SESSION_STABLE_AFTER: Duration = Duration::from_secs(10);
 /// Packets in a row that may be unusable (without one whole access unit between them) before a session is given up.
 pub const BAD_PACKETS_MAX: u32 = 50;
+/// Longest RTSP message, head and body, that a device may send within a playing session.
+pub const RTSP_MESSAGE_BYTES_MAX: usize = 16 << 10;
 /// Length of one failure sentence on the board, in characters.
 pub const FAILURE_DETAIL_CHARS_MAX: usize = 240;
 /// Time that goodbye messages (TEARDOWN) may take when ingest stops.

@@ -3,5 +3,12 @@
 //! is copied once, and nothing is done per packet that can be done per sweep. Whatever it does not know is left to
 //! retina, whose results it is held against byte for byte.
 
+mod audio;
+mod books;
+mod frame;
 pub mod media;
+mod params;
+mod rtp;
+mod unit;
+mod video;
 pub mod wire;
