@@ -23,6 +23,8 @@ pub struct Config {
     pub retention: RetentionConfig,
     /// How long the journal is kept.
     pub journal: JournalConfig,
+    /// How cameras are read.
+    pub ingest: IngestConfig,
     /// The tree of places and cameras.
     pub topology: Topology,
     /// Folder of the configuration file; relative paths started here.
@@ -60,6 +62,14 @@ pub struct WebConfig {
 pub struct JournalConfig {
     /// Days after which records that no state is made of may be dropped, 1095 at least; absent: never.
     pub keep_days: Option<u64>,
+}
+
+/// How cameras are read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IngestConfig {
+    /// The usual session (H.264 or H.265 over the RTSP connection) is read by the node's own reader, everything else by
+    /// retina; false: retina reads all, for twice the processor time.
+    pub lean: bool,
 }
 
 /// Where footage goes.

@@ -69,6 +69,27 @@ pub const RTSP_MESSAGE_BYTES_MAX: usize = 16 << 10;
 pub const FAILURE_DETAIL_CHARS_MAX: usize = 240;
 /// Time that goodbye messages (TEARDOWN) may take when ingest stops.
 pub const TEARDOWN_TIMEOUT: Duration = Duration::from_secs(2);
+/// How often a stream of the lean path is read that nobody watches. Dearer when shorter; twice as long overruns the
+/// receive window.
+pub const LEAN_SWEEP: Duration = Duration::from_millis(200);
+/// The same while somebody watches; ten of these make the longer period.
+pub const LEAN_SWEEP_WATCHED: Duration = Duration::from_millis(20);
+/// How long a new stream is read like a watched one, so that its first times are good ones.
+pub const LEAN_SETTLE: Duration = Duration::from_secs(2);
+/// Bytes read of one stream in one turn; a camera that floods has more waiting, and waits.
+pub const LEAN_TURN_BYTES_MAX: usize = 1 << 20;
+/// The buffer of a thread that streams are read into.
+pub const LEAN_SCRATCH_BYTES: usize = 256 << 10;
+/// Receive buffer asked of the kernel for each stream: what a period may bring, key frames and late turns included.
+pub const LEAN_RECEIVE_BUFFER_BYTES: u32 = 1 << 20;
+/// Bytes of one RTSP message of a device, description included.
+pub const LEAN_MESSAGE_BYTES_MAX: usize = 64 << 10;
+/// Bytes waiting to be sent to a device that does not read.
+pub const LEAN_SEND_BYTES_MAX: usize = 8 << 10;
+/// Goodbyes under way; further ones are said, but their answers not waited for.
+pub const LEAN_GOODBYES_MAX: usize = 4096;
+/// Streams remembered as unusual, which retina reads.
+pub const RETINA_STREAMS_MAX: usize = 4096;
 /// Samples waiting between a GStreamer pipeline and its worker.
 pub const GST_SAMPLES_MAX: u32 = 100;
 /// Largest error by which a stream's node time may be corrected in a second, once settled: keeps times smooth.

@@ -1,6 +1,6 @@
 //! Pulls RTSP streams into a hub that nobody reads, and prints what the board knows and what it cost.
 //!
-//! `pull URL COUNT SECONDS [REST_MS] [USER PASSWORD] [watch] [udp] [log]`: `{n}` in the URL is replaced by 1 to COUNT.
+//! `pull URL COUNT SECONDS [REST_MS] [USER PASSWORD] [watch] [udp] [log] [lean]`: `{n}` in the URL is replaced by 1 to COUNT.
 #![allow(
     clippy::print_stdout,
     clippy::print_stderr,
@@ -18,6 +18,7 @@ use fengsui_config::clock::{SystemClock, UtcMicros};
 use fengsui_config::ids::{StreamKey, StreamKind};
 use fengsui_config::topology::{RecordPolicy, Transport};
 use fengsui_config::{Credentials, Secret, StreamSource};
+use fengsui_ingest::source::Openers;
 use fengsui_ingest::{CameraSpec, Fleet, FleetOptions};
 use fengsui_storage::board::{Board, SessionState};
 use fengsui_storage::frame::Track;
@@ -41,9 +42,9 @@ fn main() {
     let args: Vec<String> = std::env::args().skip(1).collect();
     let flag = |name: &str| args.iter().any(|a| a == name);
     let plain: Vec<&String> =
-        args.iter().filter(|a| !["watch", "udp", "log"].contains(&a.as_str())).collect();
+        args.iter().filter(|a| !["watch", "udp", "log", "lean"].contains(&a.as_str())).collect();
     let [url, count, seconds, rest @ ..] = plain.as_slice() else {
-        eprintln!("usage: pull URL COUNT SECONDS [REST_MS] [USER PASSWORD] [watch] [udp] [log]");
+        eprintln!("usage: pull URL COUNT SECONDS [REST_MS] [USER PASSWORD] [watch] [udp] [log] [lean]");
         return;
     };
     let count: u32 = count.parse().expect("COUNT is a number");
@@ -67,7 +68,8 @@ fn main() {
         .collect();
     let clock = Arc::new(SystemClock::new());
     let (hub, board) = (Hub::new(clock.clone(), 64 << 20), Arc::new(Board::default()));
-    let mut options = FleetOptions::new(clock, hub.clone(), board.clone());
+    let mut options = FleetOptions::new(clock.clone(), hub.clone(), board.clone());
+    options.opener = Openers::shared(clock, flag("lean"));
     if let Some(rest) = rest.first().and_then(|r| r.parse().ok()) {
         options.runtime.rest_unwatched = Duration::from_millis(rest);
     }

@@ -27,6 +27,8 @@ const FAST_ABOVE_US: i64 = 250_000;
 const FAST_SLEW_PER_SECOND_US: i64 = 200_000;
 /// How long the map may be wrong by more than a step before it is one.
 const WRONG_MAX: Duration = Duration::from_secs(6);
+/// Most time that corrections are made for in arrears.
+const UNUSED_MAX_US: i64 = 1_000_000;
 /// Sender reports from before 2000-01-01 come from cameras that were never told the time (1900, 1970).
 const CAMERA_UTC_MIN: UtcMicros = UtcMicros(946_684_800_000_000);
 /// Seconds from the NTP epoch (1900) to the Unix epoch.
@@ -89,6 +91,8 @@ struct Track {
     highest: i64,
     interval: i64,
     last_mono: MonoMicros,
+    /// Real time that went by and no picture has used for corrections yet: pictures come in bursts.
+    unused_us: i64,
     /// Monotonic microseconds of tick 0, as applied.
     offset_us: i64,
     /// Wall clock less monotonic clock, as applied, and as last seen.
@@ -174,6 +178,7 @@ impl ClockMap {
             highest: 0,
             interval: 1,
             last_mono: arrival.mono,
+            unused_us: 0,
             offset_us: mono,
             wall_us: wall,
             wall_seen_us: wall,
@@ -231,7 +236,9 @@ impl Track {
         // Bounded by stream time as well as by real time, so that a burst after a pause cannot turn times around.
         let stream_us = to_us(ticks.saturating_sub(self.highest).max(0), rate);
         let real_us = mono_us(mono).saturating_sub(mono_us(self.last_mono)).max(0);
-        let passed_us = stream_us.min(real_us).min(1_000_000);
+        self.unused_us = self.unused_us.saturating_add(real_us).min(UNUSED_MAX_US);
+        let passed_us = stream_us.min(self.unused_us);
+        self.unused_us -= passed_us;
         if ticks > self.highest {
             self.interval = ticks.saturating_sub(self.highest).min(rate);
             self.highest = ticks;

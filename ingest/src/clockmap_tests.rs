@@ -322,3 +322,59 @@ fn ticks_and_microseconds_agree_at_the_edges() {
     assert_eq!(to_us(i64::MAX, 1), i64::MAX);
     assert_eq!(to_us(i64::MIN, 1), i64::MIN);
 }
+
+/// The same camera read by two nodes: when a picture is delivered by a node that looks every `period`.
+fn swept(period: i64, late: impl Fn(i64) -> i64, arrival: Arrival) -> Arrival {
+    let mono = arrival.mono.0 as i64;
+    let n = mono.div_euclid(period) + 1;
+    // A late sweep delivers what would have waited for the ones it came after.
+    let at = (0..20).map(|back| (n - back) * period + late(n - back)).filter(|at| *at >= mono).min().unwrap();
+    Arrival { utc: arrival.utc + Duration::from_micros((at - mono) as u64), mono: MonoMicros(at as u64) }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
+    /// Reading in sweeps of 200 ms, some of them 300 ms late, gives times as smooth as reading every 50 ms does, as
+    /// true but for the pictures' own distance, and no step.
+    #[test]
+    fn sweeps_do_not_show_in_times(seed in any::<u64>(), ppm in -300.0..300.0_f64, jitter in 0_i64..50_000) {
+        let worst = |period: i64, lateness: i64| {
+            let mut w = World::new(seed, ppm, jitter);
+            let mut map = ClockMap::new(RATE);
+            let late = |n: i64| if n % 37 == 0 { lateness } else { 0 };
+            let (mut apart, mut off, mut last) = (0, 0, None::<Stamp>);
+            for n in 0..25 * 120 {
+                let (raw, arrival, truth) = w.shoot();
+                // The first seconds are read in short periods.
+                let period = if n < 50 { period.min(20_000) } else { period };
+                let s = map.stamp(raw, swept(period, late, arrival));
+                assert_eq!(map.step(), None, "picture {n}");
+                if let Some(l) = last {
+                    apart = apart.max((s.utc.0 - l.utc.0 - FRAME_US).abs());
+                }
+                last = Some(s);
+                if n > 25 * 15 {
+                    off = off.max((s.utc.0 - truth).abs());
+                }
+            }
+            (apart, off)
+        };
+        let (rests, sweeps) = (worst(50_000, 0), worst(200_000, 300_000));
+        prop_assert!(sweeps.0 <= rests.0.max(500), "apart: {} us, was {}", sweeps.0, rests.0);
+        prop_assert!(sweeps.1 <= rests.1 + FRAME_US, "off: {} us, was {}", sweeps.1, rests.1);
+    }
+}
+
+#[test]
+fn drift_is_followed_as_fast_in_sweeps_as_without() {
+    for ppm in [-2000.0, 2000.0] {
+        let mut w = World::new(13, ppm, 0);
+        let mut map = ClockMap::new(RATE);
+        for n in 0..25 * 180 {
+            let (raw, arrival, truth) = w.shoot();
+            let s = map.stamp(raw, swept(200_000, |_| 0, arrival));
+            assert_eq!(map.step(), None, "picture {n}");
+            assert!(n < 25 * 30 || (s.utc.0 - truth).abs() <= 70_000, "picture {n}: {}", s.utc.0 - truth);
+        }
+    }
+}

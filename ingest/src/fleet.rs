@@ -18,19 +18,23 @@ use tokio::task::JoinHandle;
 
 use crate::admission::Admission;
 use crate::runtime::{Pace, Runtime};
-use crate::source::{Opener, Openers};
+use crate::source::{Opener, Openers, Sessions, Tempo};
 use crate::spec::{CameraSpec, StreamSpec};
 use crate::worker::{Command, Shared, Worker, boxed};
+
+/// Whether cameras are read by the lean path where nothing else is said.
+const LEAN: bool = false;
 
 /// How the tasks of ingest are run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RuntimeOptions {
     /// Threads that read cameras. One does hundreds of cameras, and two cost more than one in all.
     pub threads: usize,
-    /// How long the thread rests before it waits for the network, while nobody watches live. Wake-ups cost more than
-    /// bytes: a rest lets data gather, so that one wake-up serves many cameras. Zero switches it off.
+    /// How long the thread rests before it waits for the network, while there are sessions that wake it by every packet
+    /// (retina, GStreamer) and nobody watches one. Wake-ups cost more than bytes: a rest lets data gather, so that one
+    /// wake-up serves many cameras. Zero switches it off.
     pub rest_unwatched: Duration,
-    /// The same while somebody watches live: shorter, for the sake of latency.
+    /// The same while somebody watches such a session live: shorter, for the sake of latency.
     pub rest_watched: Duration,
     /// The same while a session is being opened: an opening is half a dozen questions, and each waits for a rest.
     pub rest_opening: Duration,
@@ -68,7 +72,8 @@ impl FleetOptions {
     #[must_use]
     pub fn new(clock: Arc<dyn Clock>, hub: Arc<Hub>, board: Arc<Board>) -> Self {
         let seed = getrandom::u64().unwrap_or_else(|_| clock.utc().0.unsigned_abs());
-        Self { clock, hub, board, opener: Openers::shared(), runtime: RuntimeOptions::default(), seed }
+        let opener = Openers::shared(clock.clone(), LEAN);
+        Self { clock, hub, board, opener, runtime: RuntimeOptions::default(), seed }
     }
 }
 
@@ -81,6 +86,8 @@ pub struct FleetStats {
     pub panics: u64,
     /// Sessions being opened right now.
     pub opening: usize,
+    /// Open sessions by who speaks to the device.
+    pub sessions: Sessions,
 }
 
 /// All camera streams of a node. One session per stream, however many viewers.
@@ -88,6 +95,7 @@ pub struct Fleet {
     shared: Arc<Shared>,
     runtime: Runtime,
     seed: u64,
+    tempo: Arc<Tempo>,
     members: Mutex<BTreeMap<StreamKey, Member>>,
 }
 
@@ -106,8 +114,11 @@ impl Fleet {
     /// # Errors
     /// When the machine refuses a thread.
     pub fn start(options: FleetOptions) -> std::io::Result<Self> {
-        let pace = Arc::new(Pace::default());
+        let tempo = options.opener.tempo();
+        let pace = Arc::new(Pace::new(tempo.clone(), options.clock.clone()));
         let runtime = Runtime::start(options.runtime, pace.clone())?;
+        // Ends with the runtime, as the sessions do that it serves.
+        let _served = runtime.spawn(options.opener.serve());
         let shared = Shared {
             clock: options.clock,
             hub: options.hub,
@@ -117,7 +128,7 @@ impl Fleet {
             pace,
             panics: AtomicU64::new(0),
         };
-        Ok(Self { shared: Arc::new(shared), runtime, seed: options.seed, members: Mutex::default() })
+        Ok(Self { shared: Arc::new(shared), runtime, seed: options.seed, tempo, members: Mutex::default() })
     }
 
     /// Brings the running set to `cameras`: starts what is new, stops what is gone, restarts what changed in address,
@@ -216,6 +227,7 @@ impl Fleet {
             streams: members.values().filter(|m| m.spec.as_ref().is_some_and(|s| s.enabled)).count(),
             panics: self.shared.panics.load(Ordering::Relaxed),
             opening: self.shared.admission.opening(),
+            sessions: self.tempo.sessions(),
         }
     }
 

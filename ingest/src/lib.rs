@@ -17,4 +17,5 @@ pub mod spec;
 mod worker;
 
 pub use fleet::{Fleet, FleetOptions, FleetStats, RuntimeOptions};
+pub use source::Sessions;
 pub use spec::CameraSpec;

@@ -3,7 +3,9 @@
 //! Before a thread waits for the network it rests for a moment (`on_thread_park`). Hundreds of cameras send a packet
 //! every few hundred microseconds in all; without the rest each is a wake-up of its own, and wake-ups cost more than
 //! bytes. 400 cameras at 2 Mbit/s: about 2.2 to 2.9 CPU-seconds a gigabyte without, 1.4 with a rest of 50 ms. The price
-//! is latency, so the rest is short while anybody watches or a session is being opened.
+//! is latency, so the rest is short while anybody watches such a session or one is being opened, and ends at the next
+//! sweep that somebody waits for. Sessions of the lean path do not wake the thread by packets; with no others it does not
+//! rest.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -11,52 +13,51 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use fengsui_config::clock::Clock;
 use tokio::runtime::{Builder, Handle};
 use tokio::sync::oneshot;
 
 use crate::fleet::RuntimeOptions;
+use crate::source::Tempo;
 
-/// Who needs the thread to be quick right now.
-#[derive(Debug, Default)]
+/// How quick the thread has to be right now.
 pub(crate) struct Pace {
     opening: AtomicUsize,
-    watched: AtomicUsize,
+    tempo: Arc<Tempo>,
+    clock: Arc<dyn Clock>,
 }
 
 /// Makes the thread quick while it lives.
-#[derive(Debug)]
-pub(crate) struct Hurry {
-    pace: Arc<Pace>,
-    of: fn(&Pace) -> &AtomicUsize,
-}
+pub(crate) struct Hurry(Arc<Pace>);
 
 impl Pace {
+    pub(crate) fn new(tempo: Arc<Tempo>, clock: Arc<dyn Clock>) -> Self {
+        Self { opening: AtomicUsize::new(0), tempo, clock }
+    }
+
     /// A session is being opened: each question and answer would wait for a rest.
     pub(crate) fn open(self: &Arc<Self>) -> Hurry {
-        self.hurry(|p| &p.opening)
+        self.opening.fetch_add(1, Ordering::Relaxed);
+        Hurry(self.clone())
     }
-    /// Somebody watches.
-    pub(crate) fn watch(self: &Arc<Self>) -> Hurry {
-        self.hurry(|p| &p.watched)
-    }
-    fn hurry(self: &Arc<Self>, of: fn(&Self) -> &AtomicUsize) -> Hurry {
-        of(self).fetch_add(1, Ordering::Relaxed);
-        Hurry { pace: self.clone(), of }
-    }
+
     fn rest(&self, options: &RuntimeOptions) -> Duration {
-        if self.opening.load(Ordering::Relaxed) > 0 {
+        let rest = if self.opening.load(Ordering::Relaxed) > 0 {
             options.rest_opening
-        } else if self.watched.load(Ordering::Relaxed) > 0 {
+        } else if !self.tempo.woken() {
+            return Duration::ZERO;
+        } else if self.tempo.watched() {
             options.rest_watched
         } else {
             options.rest_unwatched
-        }
+        };
+        rest.min(self.tempo.next_sweep().since(self.clock.mono()))
     }
 }
 
 impl Drop for Hurry {
     fn drop(&mut self) {
-        (self.of)(&self.pace).fetch_sub(1, Ordering::Relaxed);
+        self.0.opening.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

@@ -19,7 +19,7 @@ use crate::admission::{Admission, Permit};
 use crate::assemble::{Assembler, Taken};
 use crate::clockmap::Arrival;
 use crate::failure::{Failure, gap_reason, timed};
-use crate::runtime::{Hurry, Pace};
+use crate::runtime::Pace;
 use crate::session::{Ask, Demand, Session};
 use crate::show::{HubOutput, Show};
 use crate::source::{Opener, Source};
@@ -63,7 +63,6 @@ pub(crate) struct Worker {
     stream: Arc<StreamHub>,
     /// Start of the last attempt in microseconds, 0 for none: outlives the worker, so that its successor keeps the floor.
     last_attempt: Arc<AtomicU64>,
-    watched: Option<Hurry>,
     permit: Option<Permit>,
     /// Class of the failure last written to the log, until the stream plays.
     reported: Option<FailureClass>,
@@ -116,7 +115,6 @@ impl Worker {
             show,
             stream,
             last_attempt,
-            watched: None,
             permit: None,
             reported: None,
             shared,
@@ -167,8 +165,6 @@ impl Worker {
         }
         let viewers = *self.control.viewers.borrow_and_update();
         self.demand.set_viewers(now, viewers);
-        self.watched =
-            self.demand.watched().then(|| self.watched.take().unwrap_or_else(|| self.shared.pace.watch()));
         let wanted = self.demand.wanted(now) && !matches!(command, Command::Leave(_));
         let before = self.session.state();
         let ask = self.session.want(now, wanted);
@@ -269,6 +265,7 @@ impl Worker {
         drop(hurry);
         let mut assembler = Assembler::default();
         loop {
+            source.hurry(self.demand.watched());
             let pause = self.read(source.as_mut(), &mut assembler).await;
             if let Some(ask) = self.resolve(pause) {
                 self.show.counters(&assembler, self.shared.clock.mono());

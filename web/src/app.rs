@@ -57,6 +57,12 @@ pub trait Reload: Send + Sync + 'static {
     fn reload(&self, by: String) -> futures::future::BoxFuture<'_, Result<Reloaded, Vec<String>>>;
 }
 
+/// Tells how many camera sessions are open.
+pub trait Sessions: Send + Sync + 'static {
+    /// Open sessions by who speaks to the device.
+    fn open_sessions(&self) -> Vec<(&'static str, usize)>;
+}
+
 /// Shared state of all handlers.
 pub struct App {
     /// Time.
@@ -83,6 +89,8 @@ pub struct App {
     pub integrity: RwLock<Option<Arc<Integrity>>>,
     /// Holds and deletions; absent in most tests.
     pub retention: RwLock<Option<Arc<Retained>>>,
+    /// Camera sessions; absent in most tests.
+    pub sessions: RwLock<Option<Arc<dyn Sessions>>>,
     /// The last configuration that was refused, until a later one is accepted.
     pub config_note: RwLock<Option<ConfigNote>>,
     /// Says that the node stops: endless answers end.
@@ -131,6 +139,7 @@ impl App {
             reload: RwLock::new(None),
             integrity: RwLock::new(None),
             retention: RwLock::new(None),
+            sessions: RwLock::new(None),
             config_note: RwLock::new(None),
             stop: parts.stop,
             tasks: TaskTracker::new(),

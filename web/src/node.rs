@@ -18,6 +18,7 @@ use fengsui_config::ids::{StreamKey, StreamKind};
 use fengsui_config::retention::RetentionConfig;
 use fengsui_config::topology::RecordPolicy;
 use fengsui_config::{Config, Topology, WebConfig, limits};
+use fengsui_ingest::source::Openers;
 use fengsui_ingest::{CameraSpec, Fleet, FleetOptions};
 use fengsui_storage::board::Board;
 use fengsui_storage::catalogue::Catalogue;
@@ -39,7 +40,7 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use crate::api;
-use crate::app::{App, AppParts, NodeFacts};
+use crate::app::{App, AppParts, NodeFacts, Sessions};
 use crate::archive::{self, ArchiveStartError, Archives};
 use crate::auth::Auth;
 use crate::auth::accounts::Accounts;
@@ -138,6 +139,24 @@ impl Cameras {
     }
 }
 
+impl Sessions for Cameras {
+    fn open_sessions(&self) -> Vec<(&'static str, usize)> {
+        let open = self.fleet.lock().as_ref().map(|fleet| fleet.stats().sessions).unwrap_or_default();
+        vec![("lean", open.lean), ("retina", open.retina), ("gstreamer", open.gstreamer)]
+    }
+}
+
+fn start_fleet(
+    config: &Config,
+    clock: &Arc<dyn Clock>,
+    hub: &Arc<Hub>,
+    board: &Arc<Board>,
+) -> Result<Fleet, StartError> {
+    let mut options = FleetOptions::new(clock.clone(), hub.clone(), board.clone());
+    options.opener = Openers::shared(clock.clone(), config.ingest.lean);
+    Fleet::start(options).map_err(StartError::Fleet)
+}
+
 /// Streams due to be recorded.
 fn plan(topology: &Topology) -> BTreeSet<StreamKey> {
     let due = topology.cameras.values().filter(|c| c.enabled && c.record == RecordPolicy::Always);
@@ -174,10 +193,9 @@ impl Node {
         let retention = retention::open(&config, files, catalogue.clone(), &journal, around)?;
         archives.attach(&retention);
         let recorder = start_recorder(&config, &fs, &clock, &hub, &catalogue, node_key)?;
-        let options = FleetOptions::new(clock.clone(), hub.clone(), board.clone());
-        let fleet = Mutex::new(Some(Fleet::start(options).map_err(StartError::Fleet)?));
+        let fleet = start_fleet(&config, &clock, &hub, &board)?;
         let cameras = Arc::new(Cameras {
-            fleet,
+            fleet: Mutex::new(Some(fleet)),
             recorder: recorder.clone(),
             retention: retention.clone(),
             archives: archives.clone(),
@@ -207,6 +225,7 @@ impl Node {
         *app.integrity.write() = Some(Arc::new(Integrity { scrubber, catalogue: catalogue.clone() }));
         *app.retention.write() =
             Some(Arc::new(Retained { retention: retention.clone(), journal: journal.clone() }));
+        *app.sessions.write() = Some(cameras.clone());
         cameras.apply(&config.topology);
         retention.start()?;
         archives.start()?;

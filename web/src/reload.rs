@@ -62,6 +62,7 @@ fn restart_notes(before: &Config, after: &Config) -> Vec<String> {
         (before.node != after.node, "[node]"),
         (before.web != after.web, "[web]"),
         (before.storage != after.storage, "[storage]"),
+        (before.ingest != after.ingest, "[ingest]"),
     ] {
         if differs {
             notes.push(format!("{section} changed; that takes effect when the node starts again"));
@@ -219,7 +220,8 @@ mod tests {
         assert!(restart_notes(&before, &after).is_empty());
         after.web.listen.clear();
         after.storage.ring_budget_bytes += 1;
-        assert_eq!(restart_notes(&before, &after).len(), 2);
+        after.ingest.lean = !after.ingest.lean;
+        assert_eq!(restart_notes(&before, &after).len(), 3);
     }
 
     #[test]

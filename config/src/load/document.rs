@@ -24,7 +24,7 @@ pub(crate) struct Document {
 }
 
 /// Sections that a configuration has once.
-const SINGLES: [&str; 6] = ["node", "web", "storage", "retention", "journal", "city"];
+const SINGLES: [&str; 7] = ["node", "web", "storage", "retention", "journal", "ingest", "city"];
 /// Sections that a configuration has many times.
 const MANY: [&str; 4] = ["sub_centre", "station", "site", "camera"];
 

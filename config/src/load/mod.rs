@@ -125,6 +125,7 @@ fn check(
     let storage = optional(&mut singles, "storage", out);
     let kept = optional(&mut singles, "retention", out);
     let journal = node::journal(optional(&mut singles, "journal", out), out);
+    let ingest = node::ingest(optional(&mut singles, "ingest", out), out);
     let city = single(&mut singles, "city", &whole, out);
     let mut by_kind: BTreeMap<&'static str, Vec<Section>> = BTreeMap::new();
     for section in many {
@@ -153,6 +154,7 @@ fn check(
         storage: storage?,
         retention,
         journal,
+        ingest,
         topology: Topology { city: city?, sub_centres, stations, sites, cameras },
         base,
     })

@@ -1,4 +1,4 @@
-//! Checks of `[node]`, `[web]` and `[storage]`.
+//! Checks of `[node]`, `[web]`, `[ingest]` and `[storage]`.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -6,12 +6,17 @@ use std::path::{Path, PathBuf};
 
 use super::section::{Findings, Section, Spot, Text};
 use super::tidy;
-use crate::checked::{JournalConfig, NodeConfig, StorageConfig, VolumeConfig, VolumeKind, WebConfig};
+use crate::checked::{
+    IngestConfig, JournalConfig, NodeConfig, StorageConfig, VolumeConfig, VolumeKind, WebConfig,
+};
 use crate::ids::{Slug, VolumeId};
 use crate::limits;
 
 /// Where the node listens when nothing is said.
 const LISTEN_DEFAULT: &str = "127.0.0.1:8080";
+
+/// Whether the lean path is used when nothing is said.
+const LEAN_DEFAULT: bool = false;
 
 /// A slug that must be there.
 pub(super) fn slug(section: &mut Section, key: &'static str, out: &mut Findings) -> Option<(Slug, Text)> {
@@ -52,6 +57,14 @@ pub(super) fn journal(section: Option<Section>, out: &mut Findings) -> JournalCo
     let keep_days = section.whole(out, "keep_days", bounds, "days");
     section.finish(out);
     JournalConfig { keep_days }
+}
+
+/// Checks `[ingest]`; all of it has defaults.
+pub(super) fn ingest(section: Option<Section>, out: &mut Findings) -> IngestConfig {
+    let Some(mut section) = section else { return IngestConfig { lean: LEAN_DEFAULT } };
+    let lean = section.truth(out, "lean").unwrap_or(LEAN_DEFAULT);
+    section.finish(out);
+    IngestConfig { lean }
 }
 
 /// Checks `[web]`; all of it has defaults.

@@ -464,3 +464,13 @@ fn the_journal_is_kept_for_three_years_at_least() {
         "{refused}"
     );
 }
+
+#[test]
+fn how_cameras_are_read_can_be_said() {
+    let lean = |value: &str| with("[storage]", &format!("[ingest]\nlean = {value}\n[storage]"));
+    for (value, want) in [("true", true), ("false", false)] {
+        assert_eq!(check_text(&lean(value)).unwrap().0.ingest.lean, want);
+    }
+    let refused = refusals(&lean("\"perhaps\""));
+    assert!(refused.contains("ingest.lean") && refused.contains("write true or false"), "{refused}");
+}

@@ -4,8 +4,12 @@
 mod codec_string;
 #[cfg(feature = "gst")]
 mod gst;
+mod openers;
 mod rtsp;
-mod rtsp_error;
+pub(crate) mod rtsp_error;
+#[cfg(test)]
+pub(crate) mod scripted;
+mod tempo;
 
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -14,6 +18,9 @@ use bytes::Bytes;
 use fengsui_storage::frame::{AudioParams, Track, VideoParams};
 use futures::future::BoxFuture;
 
+pub use self::openers::Openers;
+pub(crate) use self::tempo::Counted;
+pub use self::tempo::{Kind, Sessions, Tempo};
 use crate::failure::Failure;
 use crate::spec::Target;
 
@@ -59,6 +66,10 @@ pub struct SourceUnit {
 pub trait Source: Send {
     /// The next item, or why the session ended. After a failure it is not polled again.
     fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Result<SourceItem, Failure>>;
+
+    /// Somebody watches the stream live from now on, or nobody any more: how late pictures may come. Said again at
+    /// will.
+    fn hurry(&mut self, _watched: bool) {}
 }
 
 /// Opens sessions.
@@ -66,75 +77,18 @@ pub trait Opener: Send + Sync + 'static {
     /// Connects, authenticates, and asks the device to play. The caller bounds the time by dropping the future.
     fn open(&self, target: Target) -> BoxFuture<'static, Result<Box<dyn Source>, Failure>>;
 
+    /// What its sessions need beside their own tasks; polled by the runtime that reads them for as long as that lives.
+    fn serve(&self) -> BoxFuture<'static, ()> {
+        Box::pin(std::future::pending())
+    }
+
+    /// What its sessions need of the thread.
+    fn tempo(&self) -> Arc<Tempo> {
+        Arc::default()
+    }
+
     /// Waits until the goodbyes of dropped sessions are through; the caller bounds the time.
     fn settle(&self) -> BoxFuture<'static, ()> {
         Box::pin(std::future::ready(()))
-    }
-}
-
-/// The openers of the product: `rtsp://` by retina, `rtsps://` by GStreamer.
-///
-/// retina answers one challenge a session. Devices whose nonces hold for a request or two accept the credentials at
-/// DESCRIBE and refuse them at SETUP; they are opened by GStreamer, which answers every challenge.
-pub struct Openers {
-    rtsp: rtsp::RtspOpener,
-    /// Devices found to be of that kind; at most one entry for each configured device.
-    #[cfg(feature = "gst")]
-    fickle: Arc<parking_lot::Mutex<std::collections::BTreeSet<String>>>,
-}
-
-impl Openers {
-    /// All openers this build has.
-    #[must_use]
-    pub fn shared() -> Arc<dyn Opener> {
-        Arc::new(Self {
-            rtsp: rtsp::RtspOpener::default(),
-            #[cfg(feature = "gst")]
-            fickle: Arc::default(),
-        })
-    }
-}
-
-#[cfg(feature = "gst")]
-impl Opener for Openers {
-    fn open(&self, target: Target) -> BoxFuture<'static, Result<Box<dyn Source>, Failure>> {
-        let device = target.device();
-        if target.url.scheme() == "rtsps" || self.fickle.lock().contains(&device) {
-            return gst::open(target);
-        }
-        let (fickle, first) = (self.fickle.clone(), self.rtsp.open_or_explain(target.clone()));
-        Box::pin(async move {
-            match first.await {
-                Ok(source) => Ok(source),
-                Err(rtsp::Refusal { fickle: true, failure }) => {
-                    tracing::info!(device, detail = %failure, "one-time nonces: the device is opened by GStreamer");
-                    fickle.lock().insert(device);
-                    gst::open(target).await
-                }
-                Err(refusal) => Err(refusal.failure),
-            }
-        })
-    }
-
-    fn settle(&self) -> BoxFuture<'static, ()> {
-        self.rtsp.settle()
-    }
-}
-
-#[cfg(not(feature = "gst"))]
-impl Opener for Openers {
-    fn open(&self, target: Target) -> BoxFuture<'static, Result<Box<dyn Source>, Failure>> {
-        if target.url.scheme() != "rtsps" {
-            let opening = self.rtsp.open_or_explain(target);
-            return Box::pin(async move { opening.await.map_err(|refusal| refusal.failure) });
-        }
-        Box::pin(std::future::ready(Err(Failure::new(
-            fengsui_storage::board::FailureClass::Unsupported,
-            "This build has no RTSPS: it was made without the feature gst.",
-        ))))
-    }
-
-    fn settle(&self) -> BoxFuture<'static, ()> {
-        self.rtsp.settle()
     }
 }

@@ -7,7 +7,7 @@ use crate::failure::{Failure, by_status, shorten};
 
 /// How far a session had come when the error struck.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Phase {
+pub(crate) enum Phase {
     /// Nothing understandable was received yet.
     Describing,
     /// The device spoke RTSP; the session is being set up.
@@ -23,7 +23,7 @@ pub(super) fn is_bad_packet(text: &str) -> bool {
 }
 
 /// Class and sentence of an error with its RTSP status (if it came from a response) and its text.
-pub(super) fn classify(status: Option<u16>, text: &str, phase: Phase) -> Failure {
+pub(crate) fn classify(status: Option<u16>, text: &str, phase: Phase) -> Failure {
     if let Some(failure) = status.and_then(by_status) {
         if failure.class == FailureClass::WrongPath && phase == Phase::SettingUp {
             let text =

@@ -69,6 +69,7 @@ fn write(app: &App) -> String {
     archives(&mut page, app);
     hub(&mut page, app);
     live(&mut page, app);
+    sessions(&mut page, app);
     streams(&mut page, app);
     page.0
 }
@@ -313,6 +314,14 @@ fn live(page: &mut Page, app: &App) {
 
 /// Name, kind, help and value of a family with one sample a stream.
 type Family = (&'static str, &'static str, &'static str, fn(&StreamStatus) -> u64);
+
+fn sessions(page: &mut Page, app: &App) {
+    let Some(sessions) = app.sessions.read().clone() else { return };
+    page.family("sessions", "gauge", "Camera sessions open, by who speaks to the device.");
+    for (source, open) in sessions.open_sessions() {
+        page.sample("sessions", &format!("{{source=\"{source}\"}}"), open);
+    }
+}
 
 fn streams(page: &mut Page, app: &App) {
     let snapshot = app.board.snapshot();
