@@ -16,6 +16,8 @@ mod rtp;
 mod scratch;
 mod source;
 mod sweep;
+#[cfg(test)]
+mod tests;
 mod unit;
 mod video;
 pub mod wire;

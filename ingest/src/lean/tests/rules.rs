@@ -1,0 +1,1 @@
+//! Single rules, and where they differ from retina's on purpose.
