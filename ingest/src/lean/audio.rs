@@ -50,6 +50,14 @@ impl Audio {
         Ok((Self::Aac(Aac { samples, state: State::default() }), params))
     }
 
+    /// Bytes of memory held for the unit under way.
+    pub fn held_bytes(&self) -> usize {
+        match self {
+            Self::Aac(Aac { state: State::Within { data, .. }, .. }) => data.capacity(),
+            _ => 0,
+        }
+    }
+
     /// Takes one packet.
     ///
     /// # Errors

@@ -55,6 +55,11 @@ impl Parameters {
         self.known.as_ref()
     }
 
+    /// Bytes of memory held for sets.
+    pub fn held_bytes(&self) -> usize {
+        self.sets.iter().chain(&self.fresh).flatten().map(|set| set.len()).sum()
+    }
+
     /// A set within the access unit under way.
     pub fn offer(&mut self, set: Set, nal: &[u8]) {
         if self.known.is_some() && slot(&self.sets, set) == Some(nal) {

@@ -157,7 +157,7 @@ fn rtcp(bytes: &[u8]) -> Result<(Rtcp<'_>, &[u8]), &'static str> {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used, reason = "tests")]
+    #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
     use super::*;
 
     fn packet(sequence: u16, time: u32) -> Packet<'static> {

@@ -59,6 +59,11 @@ impl Unit {
         self.last = None;
     }
 
+    /// Bytes of memory held.
+    pub fn held_bytes(&self) -> usize {
+        self.data.capacity()
+    }
+
     /// Other bytes lie ahead than before.
     pub fn look_again(&mut self) {
         self.unseen = usize::MAX;

@@ -74,6 +74,11 @@ impl Video {
         }
     }
 
+    /// Bytes of memory held for the unit under way.
+    pub fn held_bytes(&self) -> usize {
+        self.unit.held_bytes() + self.parameters.held_bytes()
+    }
+
     /// Other bytes lie ahead than before.
     pub fn look_again(&mut self) {
         self.unit.look_again();

@@ -129,6 +129,13 @@ impl Wire {
         Failure::new(FailureClass::Closed, "The device closed the connection.")
     }
 
+    /// Bytes of memory that it holds for what is not whole yet.
+    #[must_use]
+    pub fn held_bytes(&self) -> usize {
+        let audio = self.audio.as_ref().map_or(0, |(_, audio)| audio.held_bytes());
+        self.carry.capacity() + self.video.held_bytes() + audio
+    }
+
     fn try_take(&mut self, bytes: &[u8], out: &mut VecDeque<WireItem>) -> Result<(), Trouble> {
         self.video.look_again();
         let mut bytes = self.finish_carried(bytes, out)?;

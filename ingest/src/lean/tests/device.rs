@@ -335,7 +335,7 @@ impl Maker {
     }
 
     fn aac(&mut self) -> Vec<(Vec<u8>, bool)> {
-        let count = if self.chance(30) { self.rng.random_range(1..5) } else { 1 };
+        let count: u16 = if self.chance(30) { self.rng.random_range(1..5) } else { 1 };
         let mut frames: Vec<Vec<u8>> = (0..count).map(|_| self.body()).collect();
         frames.iter_mut().for_each(|f| f.truncate(1000));
         let header = |n: usize| ((n as u16) << 3).to_be_bytes();
@@ -348,7 +348,7 @@ impl Maker {
                 ([&[0, 16], &size[..], b].concat(), true),
             ];
         }
-        let mut payload = (count as u16 * 16).to_be_bytes().to_vec();
+        let mut payload = (count * 16).to_be_bytes().to_vec();
         frames.iter().for_each(|f| payload.extend_from_slice(&header(f.len())));
         frames.iter().for_each(|f| payload.extend_from_slice(f));
         vec![(payload, true)]

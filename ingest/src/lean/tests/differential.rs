@@ -97,7 +97,6 @@ fn every_item_is_the_one_that_retina_delivers() {
         }
         all += 1;
     }
-    println!("{whole} of {all} to the end");
     assert!(all < 50 || whole * 10 >= all * 8, "only {whole} of {all} sessions were compared to their end");
 }
 
