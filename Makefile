@@ -1,6 +1,7 @@
 # Each target installs what it needs when it is missing, says what, and is quick the second time.
 .DEFAULT_GOAL := help
 .PHONY: help demo test check figures fuzz bench bench-write-path bench-catalogue bench-facets setup ui clean
+.PHONY: bench-recorder bench-city bench-cold-start bench-reconnect
 .PHONY: campaign-retention campaign-kill campaign-power-process campaign-kill-sim campaign-power campaign-crash-states campaign-truth campaign-journal campaign-archive campaign-flips campaign-io-errors
 
 help: ## show this
@@ -24,6 +25,20 @@ figures: ## print the short form of every figure
 
 bench: ## measure the figures in full: recording cost beside ffmpeg and the bare floor
 	@tests/scripts/figures.sh full
+
+# Each builds what it needs, prints its figures, and takes more options of its subcommand in OPTIONS.
+OPTIONS ?=
+bench-recorder: ## recording cost and loss at CAMERAS (20,100,400,1400) for SECONDS (60) beside ffmpeg and the floors
+	@tests/scripts/campaign.sh figures recorder --cameras $(or $(CAMERAS),20,100,400,1400) --seconds $(or $(SECONDS),60) $(OPTIONS)
+
+bench-city: ## 1,400 cameras for ten minutes: cost, loss, memory
+	@tests/scripts/campaign.sh figures recorder --cameras $(or $(CAMERAS),1400) --seconds $(or $(SECONDS),600) --ffmpeg 0 $(OPTIONS)
+
+bench-cold-start: ## time until CAMERAS (1400) are recorded after a start, and how devices are asked
+	@tests/scripts/campaign.sh figures cold-start --cameras $(or $(CAMERAS),1400) $(OPTIONS)
+
+bench-reconnect: ## the same after all CAMERAS (1400) were cut off for CUT (30) seconds
+	@tests/scripts/campaign.sh figures reconnect --cameras $(or $(CAMERAS),1400) --cut $(or $(CUT),30) $(OPTIONS)
 
 bench-write-path: ## cost of the write path at FILES files (1400) of MIB MiB (8) each
 	@tests/scripts/setup.sh build

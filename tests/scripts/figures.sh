@@ -12,7 +12,9 @@ cargo build --locked --release -p fengsui-web -p fengsui-tests --bins
 case $form in
   short)
     archive=(--segments 2 --seconds 60)
-    recorder=(--cameras 100 --ffmpeg 10 --seconds 15)
+    recorder=(--cameras 20,100 --ffmpeg 10 --seconds 15 --floor-seconds 10)
+    start=(--cameras 200)
+    cut=10
     record=(--cameras 16 --minutes 0.5)
     kill=(--runs 10)
     write_path=(--files 200 --mib 4)
@@ -24,7 +26,9 @@ case $form in
     ;;
   full)
     archive=()
-    recorder=()
+    recorder=(--path default,retina)
+    start=(--cameras 1400)
+    cut=30
     record=(--cameras 16 --minutes 10)
     kill=(--runs 50)
     write_path=()
@@ -52,6 +56,8 @@ figures() {
 }
 figures target/release/figures camsim
 figures target/release/figures recorder "${recorder[@]}"
+figures target/release/figures cold-start "${start[@]}"
+figures target/release/figures reconnect "${start[@]}" --cut "$cut"
 figures target/release/figures archive "${archive[@]}"
 figures target/release/figures write-path "${write_path[@]}"
 figures target/release/figures catalogue "${catalogue[@]}"

@@ -16,6 +16,7 @@
 mod archive;
 mod backup;
 mod bad_input;
+mod bench;
 mod faults;
 mod kill;
 mod others;

@@ -114,19 +114,15 @@ impl Drop for Running {
     }
 }
 
-/// Directory of this program, where its sister programs were built too.
+/// A program that was built with this one: it lies beside it, or above the directory of the tests.
 ///
 /// # Errors
-/// The own path is unknown.
+/// The own path is unknown, or there is no such program.
 pub fn sister(name: &str) -> io::Result<PathBuf> {
     let own = std::env::current_exe()?;
-    let path = own.with_file_name(name);
-    if path.exists() {
-        Ok(path)
-    } else {
-        Err(io::Error::new(
-            io::ErrorKind::NotFound,
-            format!("{} is not built: cargo build --release --workspace", path.display()),
-        ))
-    }
+    let found = own.ancestors().skip(1).take(2).map(|d| d.join(name)).find(|p| p.is_file());
+    found.ok_or_else(|| {
+        let what = format!("{name} is not built beside {}: cargo build --release --workspace", own.display());
+        io::Error::new(io::ErrorKind::NotFound, what)
+    })
 }

@@ -37,6 +37,10 @@ enum Command {
     Facets(bench::facets::Options),
     /// Recording cost beside ffmpeg and the floor
     Recorder(bench::recorder::Options),
+    /// Time until a whole city is recorded after the start of a node, and how its devices are asked
+    ColdStart(bench::start::Options),
+    /// The same after all cameras were cut off for a while
+    Reconnect(bench::start::Options),
     /// The write path alone: cost and extents of many files beside the bare floor
     WritePath(bench::write_path::Options),
     /// The floor alone: receive and write
@@ -102,6 +106,8 @@ fn main() -> ExitCode {
         Command::Archive(options) => bench::archive::run(&options, &mut |figure| println!("{figure}")),
         Command::Facets(options) => bench::facets::run(&options, &mut |figure| println!("{figure}")),
         Command::Recorder(options) => bench::recorder::run(&options, &mut |figure| println!("{figure}")),
+        Command::ColdStart(options) => bench::start::cold_start(&options, &mut |figure| println!("{figure}")),
+        Command::Reconnect(options) => bench::start::reconnect(&options, &mut |figure| println!("{figure}")),
         Command::WritePath(options) => bench::write_path::run(&options, &mut |figure| println!("{figure}")),
         Command::Floor { address, cameras, seconds, sweep_ms, out } => {
             let (time, sweep) = (Duration::from_secs(seconds), Duration::from_millis(sweep_ms));

@@ -161,6 +161,12 @@ pub struct Conn {
     pub local: SocketAddr,
     /// The camera whose address it was made to.
     pub camera: Option<u16>,
+    /// Position of the address among all.
+    pub device: usize,
+    /// It has not come to PLAY yet.
+    pub opening: bool,
+    /// It has asked for a stream.
+    pub named: bool,
     /// What has come in and is no whole message yet.
     pub input: Vec<u8>,
     /// What has not gone out yet.

@@ -83,6 +83,9 @@ fn router(handle: Arc<Handle>) -> Router {
         .route("/cameras/{n}/faults", get(faults).post(add_fault).delete(clear_faults))
         .route("/ledger", get(ledgers))
         .route("/ledger/{n}/{stream}", get(ledger))
+        .route("/sent/{n}/{stream}", get(sent))
+        .route("/devices", get(devices))
+        .route("/attempts", get(attempts))
         .route("/stats", get(stats))
         .with_state(handle)
 }
@@ -119,6 +122,9 @@ async fn help() -> &'static str {
      DELETE /cameras/{n|all}/faults      ?kind=stall&stream=main; all without\n\
      GET    /ledger                      what every session was sent\n\
      GET    /ledger/{n}/{main|sub}       what the sessions of one stream were sent\n\
+     GET    /sent/{n}/{main|sub}         when the last pictures were sent (--sent-times)\n\
+     GET    /devices                     connections of each address\n\
+     GET    /attempts                    when connections asked for each stream\n\
      GET    /stats                       totals and own CPU time\n"
 }
 
@@ -220,6 +226,23 @@ async fn ledger(
     let sessions =
         handle.ledger(n, stream).ok_or_else(|| Refusal(StatusCode::NOT_FOUND, format!("no camera {n}")))?;
     Ok(Json(json!({ "facts": handle.facts(n, stream), "sessions": sessions })))
+}
+
+async fn sent(State(handle): State<Arc<Handle>>, Path((n, stream)): Path<(u16, StreamKind)>) -> Json<Value> {
+    Json(json!({ "items": handle.sent_times(n, stream) }))
+}
+
+async fn devices(State(handle): State<Arc<Handle>>) -> Json<Value> {
+    Json(json!({ "items": handle.devices() }))
+}
+
+async fn attempts(State(handle): State<Arc<Handle>>) -> Json<Value> {
+    let items: Vec<Value> = handle
+        .all_facts()
+        .into_iter()
+        .map(|f| json!({ "camera": f.camera, "stream": f.stream, "at_us": handle.attempts(f.camera, f.stream) }))
+        .collect();
+    Json(json!({ "items": items }))
 }
 
 async fn stats(State(handle): State<Arc<Handle>>) -> Json<Value> {

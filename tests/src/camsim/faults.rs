@@ -26,6 +26,9 @@ pub enum FaultKind {
     /// Refuses connections: by a closed port where the camera has its own address (or `all` are meant), else by a reset
     /// as soon as the request names the camera.
     Refuse {},
+    /// Ends its sessions by reset, and every connection as soon as a request names the camera. Ports stay open, so that
+    /// every attempt is counted.
+    Cut {},
     /// Expects another password, so that the configured one is wrong.
     Password {
         /// What it expects now.

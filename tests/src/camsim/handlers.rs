@@ -82,6 +82,24 @@ pub fn handle(conn: &mut Conn, world: &mut World, request: &Request, now_us: i64
     Flow::Answer(answer)
 }
 
+/// Writes down the first request of a connection that names a stream.
+pub fn count_attempt(world: &World, conn: &mut Conn, request: &Request, now: i64) {
+    let at = resolve(request.path(), conn.camera).map(|(n, kind, _)| index(n, kind));
+    if let Some(stream) = at.filter(|_| !conn.named).and_then(|at| world.streams.get(at)) {
+        conn.named = true;
+        stream.ledger.attempted(now);
+    }
+}
+
+/// A connection plays, or ends before it did.
+pub fn has_opened(world: &World, conn: &mut Conn) {
+    if std::mem::take(&mut conn.opening)
+        && let Some(device) = world.shared.devices.lock().get_mut(conn.device)
+    {
+        device.opened();
+    }
+}
+
 const METHODS: &str = "OPTIONS, DESCRIBE, SETUP, PLAY, PAUSE, GET_PARAMETER, SET_PARAMETER, TEARDOWN";
 
 fn options() -> Response {
@@ -92,6 +110,7 @@ fn early_faults(stream: &Stream) -> Option<Flow> {
     stream.faults.find(|f| match f {
         FaultKind::Refuse {} => Some(Flow::End(End::reset("fault refuse"))),
         FaultKind::Reboot {} => Some(Flow::End(End::reset("fault reboot"))),
+        FaultKind::Cut {} => Some(Flow::End(End::reset("fault cut"))),
         FaultKind::Stall { deaf: true } => Some(Flow::Silence),
         FaultKind::NotRtsp {} => Some(Flow::Raw(
             b"SSH-2.0-dropbear_2019.78\r\n\x00\x01\x02\xff\r\n\r\n",

@@ -12,6 +12,9 @@ pub const SESSIONS_PER_STREAM_MAX: usize = 256;
 /// Ranges of dropped pictures that one session remembers; later ones are only counted.
 pub const DROP_RANGES_MAX: usize = 1024;
 
+/// First requests of connections that one stream remembers.
+pub const ATTEMPTS_PER_STREAM_MAX: usize = 256;
+
 /// Why a picture was not sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -203,6 +206,8 @@ impl SessionRecord {
 #[derive(Debug, Default)]
 pub struct StreamLedger {
     sessions: Mutex<VecDeque<SharedRecord>>,
+    attempts: Mutex<VecDeque<i64>>,
+    sent: Mutex<VecDeque<(i64, i64)>>,
 }
 
 impl StreamLedger {
@@ -215,6 +220,36 @@ impl StreamLedger {
         }
         sessions.push_back(Arc::clone(&record));
         record
+    }
+
+    /// A connection asked for this stream for the first time.
+    pub fn attempted(&self, now_us: i64) {
+        let mut attempts = self.attempts.lock();
+        if attempts.len() >= ATTEMPTS_PER_STREAM_MAX {
+            attempts.pop_front();
+        }
+        attempts.push_back(now_us);
+    }
+
+    /// When connections asked for this stream for the first time, oldest first.
+    #[must_use]
+    pub fn attempts(&self) -> Vec<i64> {
+        self.attempts.lock().iter().copied().collect()
+    }
+
+    /// Picture `n` was given to the socket; the last `keep` are remembered.
+    pub fn sent_at(&self, n: i64, now_us: i64, keep: u16) {
+        let mut sent = self.sent.lock();
+        while sent.len() >= usize::from(keep) {
+            sent.pop_front();
+        }
+        sent.push_back((n, now_us));
+    }
+
+    /// Global number and time of the last pictures.
+    #[must_use]
+    pub fn sent_times(&self) -> Vec<(i64, i64)> {
+        self.sent.lock().iter().copied().collect()
     }
 
     /// Copies of all records, oldest first.

@@ -27,6 +27,12 @@ pub struct Options {
     /// Give each camera its own loopback address (127.20.x.y, same port) as well as its path
     #[arg(long)]
     pub per_address: bool,
+    /// Let K cameras in turn share such an address, as the channels of one recorder do (0: none has one)
+    #[arg(long, default_value_t = 0, value_name = "K")]
+    pub per_device: u16,
+    /// Remember when each of the last COUNT pictures of a stream was sent
+    #[arg(long, default_value_t = 0, value_name = "COUNT", value_parser = clap::value_parser!(u16).range(0..=4096))]
+    pub sent_times: u16,
     /// Codec of the cameras
     #[arg(long, value_enum, default_value = "h264")]
     pub codec: Codec,
@@ -93,6 +99,12 @@ pub struct Options {
 }
 
 impl Options {
+    /// Cameras that share one address of their own, when they have one.
+    #[must_use]
+    pub fn device_size(&self) -> Option<u16> {
+        if self.per_device > 0 { Some(self.per_device) } else { self.per_address.then_some(1) }
+    }
+
     /// Small pictures, short GOPs and a short loop: for tests that judge sessions and not pictures.
     #[must_use]
     pub fn small(cameras: u16) -> Self {

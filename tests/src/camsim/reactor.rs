@@ -64,8 +64,8 @@ pub enum Command {
 pub struct Listener {
     /// Where.
     pub address: SocketAddr,
-    /// The camera that has this address for itself.
-    pub camera: Option<u16>,
+    /// First and last camera that has this address for its own.
+    pub cameras: Option<(u16, u16)>,
     /// Open unless a fault closed it.
     pub socket: Option<TcpListener>,
 }
@@ -190,7 +190,11 @@ impl Reactor {
         if stream.due_us(playing.next) > due {
             return;
         }
-        let policy = SlowPolicy { backlog_max: world.options.backlog_max, close: world.options.close_slow };
+        let policy = SlowPolicy {
+            backlog_max: world.options.backlog_max,
+            close: world.options.close_slow,
+            sent_times: world.options.sent_times,
+        };
         let mut way = Way { outbox: &mut conn.outbox, socket: &conn.socket, pictures: 0 };
         let swept = session.sweep(stream, &mut way, policy, now, &mut world.scratch);
         let counters = &world.shared.counters;
@@ -229,9 +233,11 @@ impl Reactor {
 
     fn accept(&mut self, at: usize) {
         let now = self.now_us();
-        while let Some((Ok((socket, peer)), camera)) =
-            self.listeners.get(at).and_then(|l| Some((l.socket.as_ref()?.accept(), l.camera)))
+        while let Some((Ok((socket, peer)), cameras)) =
+            self.listeners.get(at).and_then(|l| Some((l.socket.as_ref()?.accept(), l.cameras)))
         {
+            // A camera alone at its address needs no path.
+            let camera = cameras.filter(|(first, last)| first == last).map(|(n, _)| n);
             let Ok(local) = socket.local_addr() else { continue };
             let token = self.next_token;
             let ready = socket.set_nonblocking(true).is_ok() && socket.set_nodelay(true).is_ok();
@@ -242,12 +248,18 @@ impl Reactor {
             }
             self.next_token += 1;
             Counters::add(&self.world.shared.counters.connections, 1);
+            if let Some(device) = self.world.shared.devices.lock().get_mut(at) {
+                device.accepted();
+            }
             let conn = Conn {
                 token,
                 socket,
                 peer,
                 local,
                 camera,
+                device: at,
+                opening: true,
+                named: false,
                 input: Vec::new(),
                 outbox: Outbox::default(),
                 watches_write: false,
@@ -296,7 +308,11 @@ impl Reactor {
     fn answer(&mut self, token: u64, request: &rtsp::Request) {
         let now = self.now_us();
         let Some(conn) = self.conns.get_mut(&token) else { return };
+        handlers::count_attempt(&self.world, conn, request, now);
         let flow = handlers::handle(conn, &mut self.world, request, now);
+        if conn.session.as_ref().is_some_and(|s| s.playing.is_some()) {
+            handlers::has_opened(&self.world, conn);
+        }
         match flow {
             Flow::Answer(response) => {
                 let bytes = response.to_bytes(request.header("CSeq"));
@@ -351,6 +367,7 @@ impl Reactor {
     fn end(&mut self, token: u64, end: &End) {
         let now = self.now_us();
         let Some(mut conn) = self.conns.remove(&token) else { return };
+        handlers::has_opened(&self.world, &mut conn);
         conn.outbox.flush(&conn.socket);
         Counters::add(&self.world.shared.counters.bytes, conn.outbox.fresh);
         if let Some(session) = conn.session.take() {
@@ -482,6 +499,7 @@ impl Reactor {
             FaultKind::Close { reset } => End { reason: "fault close".to_owned(), reset: *reset },
             FaultKind::Codec { keep: false, .. } => End::orderly("fault codec"),
             FaultKind::Reboot {} => End::reset("fault reboot"),
+            FaultKind::Cut {} => End::reset("fault cut"),
             FaultKind::Garbage { bytes, seed } => {
                 let mut random = Random::new(*seed);
                 let garbage: Vec<u8> = (0..(*bytes).min(1 << 20)).map(|_| random.bits() as u8).collect();
@@ -506,7 +524,7 @@ impl Reactor {
         let cameras = self.world.options.cameras;
         let all_down = (1..=cameras).all(|n| self.world.is_down(n));
         for (i, listener) in self.listeners.iter_mut().enumerate() {
-            let down = listener.camera.map_or(all_down, |n| self.world.is_down(n));
+            let down = listener.cameras.map_or(all_down, |(a, b)| (a..=b).all(|n| self.world.is_down(n)));
             if down {
                 // Dropping it also takes it out of epoll.
                 listener.socket = None;

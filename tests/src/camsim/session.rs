@@ -136,6 +136,8 @@ pub struct SlowPolicy {
     pub backlog_max: usize,
     /// Close instead of dropping.
     pub close: bool,
+    /// Pictures whose times of sending are remembered.
+    pub sent_times: u16,
 }
 
 /// What became of a sweep.
@@ -232,6 +234,9 @@ impl Session {
         outlet.picture(n, frame.key, scratch);
         if let Some(playing) = &self.playing {
             playing.record.lock().sent(n, frame.key, packets, size as u64, now_us);
+        }
+        if policy.sent_times > 0 {
+            stream.ledger.sent_at(n, now_us, policy.sent_times);
         }
         true
     }

@@ -18,11 +18,11 @@ use super::ledger::SessionRecord;
 use super::options::Options;
 use super::reactor::{Command, Listener, Reactor};
 use super::streams::{ClipStore, StreamFacts, index};
-use super::world::{Shared, Stats, World};
+use super::world::{Device, Shared, Stats, World};
 
 /// Commands that may wait for the media thread.
 const COMMANDS_MAX: usize = 64;
-/// Cameras per block of 127.20.x.y (y from 1).
+/// Devices per block of 127.20.x.y (y from 1).
 const ADDRESSES_PER_BLOCK: u16 = 250;
 
 /// Why a simulator does not start or obey.
@@ -83,10 +83,12 @@ impl Handle {
     /// The address of a stream, without credentials.
     #[must_use]
     pub fn url(&self, camera: u16, stream: StreamKind) -> String {
-        let host = if self.options.per_address {
-            SocketAddr::new(IpAddr::V4(camera_address(camera)), self.rtsp.port())
-        } else {
-            self.rtsp
+        let host = match self.options.device_size() {
+            Some(size) => {
+                let device = camera.saturating_sub(1) / size + 1;
+                SocketAddr::new(IpAddr::V4(device_address(device)), self.rtsp.port())
+            }
+            None => self.rtsp,
         };
         format!("rtsp://{host}/cam/{camera}/{stream}")
     }
@@ -108,6 +110,27 @@ impl Handle {
     pub fn ledger(&self, camera: u16, stream: StreamKind) -> Option<Vec<SessionRecord>> {
         let at = index(camera, stream);
         (camera > 0).then(|| self.shared.ledgers.get(at).map(|l| l.sessions())).flatten()
+    }
+
+    /// What each address saw; the largest numbers are since the last look.
+    #[must_use]
+    pub fn devices(&self) -> Vec<Device> {
+        let mut devices = self.shared.devices.lock();
+        let now = devices.clone();
+        devices.iter_mut().for_each(|d| d.opening_max = d.opening);
+        now
+    }
+
+    /// When connections asked for a stream for the first time, the last of them.
+    #[must_use]
+    pub fn attempts(&self, camera: u16, stream: StreamKind) -> Vec<i64> {
+        self.shared.ledgers.get(index(camera, stream)).map(|l| l.attempts()).unwrap_or_default()
+    }
+
+    /// When the last pictures of a stream were sent: global number and time (`--sent-times`).
+    #[must_use]
+    pub fn sent_times(&self, camera: u16, stream: StreamKind) -> Vec<(i64, i64)> {
+        self.shared.ledgers.get(index(camera, stream)).map(|l| l.sent_times()).unwrap_or_default()
     }
 
     /// The faults of a stream that are on.
@@ -234,6 +257,7 @@ impl CamSim {
         let flags = rustix::event::EventfdFlags::NONBLOCK | rustix::event::EventfdFlags::CLOEXEC;
         let wake = Arc::new(rustix::event::eventfd(0, flags).map_err(system("make an event counter"))?);
         let shared = Arc::new(Shared {
+            devices: Mutex::new(listeners.iter().map(Device::of).collect()),
             ledgers: streams.iter().map(|s| Arc::clone(&s.ledger)).collect(),
             ..Shared::default()
         });
@@ -310,25 +334,26 @@ impl Drop for CamSim {
     }
 }
 
-/// The loopback address of a camera under `--per-address`.
+/// The loopback address of a device under `--per-address` and `--per-device`, from 1.
 #[must_use]
-fn camera_address(camera: u16) -> Ipv4Addr {
-    let n = camera.saturating_sub(1);
+fn device_address(device: u16) -> Ipv4Addr {
+    let n = device.saturating_sub(1);
     Ipv4Addr::new(127, 20, (n / ADDRESSES_PER_BLOCK) as u8, (n % ADDRESSES_PER_BLOCK) as u8 + 1)
 }
 
 fn listeners(options: &Options) -> Result<Vec<Listener>, SimError> {
-    let bind = |address: SocketAddr, camera| {
+    let bind = |address: SocketAddr, cameras| {
         let socket =
             super::reactor::listen(address).map_err(|source| SimError::Listen { address, source })?;
         let address = socket.local_addr().map_err(|source| SimError::Listen { address, source })?;
-        Ok::<_, SimError>(Listener { address, camera, socket: Some(socket) })
+        Ok::<_, SimError>(Listener { address, cameras, socket: Some(socket) })
     };
     let mut listeners = vec![bind(options.rtsp, None)?];
-    if options.per_address {
+    if let Some(size) = options.device_size() {
         let port = listeners.first().map_or(0, |l| l.address.port());
-        for n in 1..=options.cameras {
-            listeners.push(bind(SocketAddr::from((camera_address(n), port)), Some(n))?);
+        for (device, first) in (1..).zip((1..=options.cameras).step_by(usize::from(size))) {
+            let last = first.saturating_add(size - 1).min(options.cameras);
+            listeners.push(bind(SocketAddr::from((device_address(device), port)), Some((first, last)))?);
         }
     }
     Ok(listeners)

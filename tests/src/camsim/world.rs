@@ -58,6 +58,42 @@ pub struct Stats {
     pub lateness_us_max: u64,
 }
 
+/// What one address saw. Of connections that have not come to PLAY yet it is said that they are opening.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Device {
+    /// Where it listens.
+    pub address: SocketAddr,
+    /// First and last camera that has this address for its own; all cameras without.
+    pub cameras: Option<(u16, u16)>,
+    /// Connections accepted.
+    pub connections: u64,
+    /// Connections that are opening now.
+    pub opening: u32,
+    /// Most of them at once since the last look.
+    pub opening_max: u32,
+}
+
+impl Device {
+    /// Of a listener that has seen nothing yet.
+    #[must_use]
+    pub fn of(listener: &super::reactor::Listener) -> Self {
+        let (address, cameras) = (listener.address, listener.cameras);
+        Self { address, cameras, connections: 0, opening: 0, opening_max: 0 }
+    }
+
+    /// A connection was accepted.
+    pub fn accepted(&mut self) {
+        self.connections += 1;
+        self.opening += 1;
+        self.opening_max = self.opening_max.max(self.opening);
+    }
+
+    /// A connection plays, or ended before it did.
+    pub fn opened(&mut self) {
+        self.opening = self.opening.saturating_sub(1);
+    }
+}
+
 /// What the media thread lets others read.
 #[derive(Debug, Default)]
 pub struct Shared {
@@ -67,6 +103,8 @@ pub struct Shared {
     pub media_cpu_us: AtomicU64,
     /// Facts of all streams.
     pub facts: Mutex<Vec<StreamFacts>>,
+    /// What each address saw.
+    pub devices: Mutex<Vec<Device>>,
     /// Ledgers of all streams.
     pub ledgers: Vec<Arc<StreamLedger>>,
     /// Faults of all streams.

@@ -1,0 +1,70 @@
+//! The benchmarks in small: what they say of behaviour must hold, and what they say of speed is no test's matter.
+
+use std::path::Path;
+
+use fengsui_tests::bench;
+use fengsui_tests::figure::Figure;
+
+fn cache() -> std::path::PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../.cache/camsim")
+}
+
+/// Fails with every figure when one is not on the right side of its target.
+fn all_hold(figures: &[Figure]) {
+    let lines: Vec<String> = figures.iter().map(ToString::to_string).collect();
+    assert!(!figures.is_empty() && figures.iter().all(Figure::holds), "{}", lines.join("\n"));
+}
+
+fn value(figures: &[Figure], name: &str) -> f64 {
+    figures.iter().find(|f| f.name == name).unwrap_or_else(|| panic!("no figure {name}")).value
+}
+
+#[test]
+fn a_small_recorder_bench_counts_every_picture() {
+    let options = bench::recorder::Options {
+        cameras: vec![3],
+        ffmpeg: 0,
+        seconds: 1,
+        floor_seconds: 0,
+        settle: 0,
+        path: vec![bench::recorder::PathChoice::Default],
+        small: true,
+        out: None,
+        cache: cache(),
+    };
+    let mut figures = Vec::new();
+    bench::recorder::run(&options, &mut |f| figures.push(f)).unwrap();
+    all_hold(&figures);
+    assert!(value(&figures, "fengsui_3_frames_sent") > 30.0);
+}
+
+fn start_options() -> bench::start::Options {
+    bench::start::Options {
+        cameras: 4,
+        per_device: 4,
+        cut: 1,
+        settle: 0,
+        retina: false,
+        small: true,
+        out: None,
+        cache: cache(),
+    }
+}
+
+#[test]
+fn a_small_cold_start_asks_a_device_twice_at_once_at_most() {
+    let mut figures = Vec::new();
+    bench::start::cold_start(&start_options(), &mut |f| figures.push(f)).unwrap();
+    all_hold(&figures);
+    assert!(value(&figures, "cold_start_4_at_once_per_device_max") >= 1.0);
+}
+
+#[test]
+fn a_small_reconnect_is_seen_by_the_simulator() {
+    let mut figures = Vec::new();
+    bench::start::reconnect(&start_options(), &mut |f| figures.push(f)).unwrap();
+    // How far apart attempts are is a figure of the campaign, not of one second.
+    figures.retain(|f| f.name != "reconnect_4_shortest_between_attempts");
+    all_hold(&figures);
+    assert!(value(&figures, "reconnect_4_all") > 0.0);
+}
