@@ -1,8 +1,8 @@
 # Each target installs what it needs when it is missing, says what, and is quick the second time.
 .DEFAULT_GOAL := help
-.PHONY: help demo test check figures fuzz bench bench-write-path bench-catalogue bench-facets setup ui clean
 .PHONY: bench-recorder bench-city bench-cold-start bench-reconnect
-.PHONY: campaign-retention campaign-kill campaign-power-process campaign-kill-sim campaign-power campaign-crash-states campaign-truth campaign-journal campaign-archive campaign-flips campaign-io-errors
+.PHONY: help demo test check figures fuzz bench bench-write-path bench-catalogue bench-facets bench-wire setup ui clean
+.PHONY: campaign-retention campaign-kill campaign-power-process campaign-kill-sim campaign-power campaign-crash-states campaign-truth campaign-journal campaign-archive campaign-flips campaign-io-errors campaign-wire
 
 help: ## show this
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-22s %s\n", $$1, $$2 }' Makefile
@@ -70,6 +70,14 @@ bench-facets: ## listings of a day with and without facets; ROWS=1000000 rows in
 	cargo build --locked --release -p fengsui-tests --bin figures
 	target/release/figures facets --rows $(or $(ROWS),1000000)
 
+bench-wire: ## cost of the parser of interleaved sessions over GB gigabytes (4)
+	@tests/scripts/setup.sh build
+	cargo build --locked --release -p fengsui-tests --bin figures
+	target/release/figures wire --gigabytes $(or $(GB),4)
+
+campaign-wire: ## SEEDS made-up cameras (100000): the parser of sessions against retina
+	@FENGSUI_SEED=$(SEED) FENGSUI_SEEDS=$(SEEDS) tests/scripts/campaign.sh ingest every_item_is_the_one
+
 campaign-retention: ## retention against an independent judge, STEPS random steps (1000000)
 	@FENGSUI_STEPS=$(or $(STEPS),1000000) $(if $(filter command line,$(origin SEED)),FENGSUI_SEED=$(SEED)) tests/scripts/campaign.sh storage nothing_held_is_deleted
 
@@ -100,7 +108,7 @@ ui: ## build the browser's part
 	@tests/scripts/setup.sh build
 	@tests/scripts/ui.sh
 
-fuzz: ## run the fuzzers, SECONDS=600 each (TARGET=segment_reader, recovery, catalogue, journal or archive_index alone)
+fuzz: ## run the fuzzers, SECONDS=600 each (TARGET=segment_reader, recovery, catalogue, journal, archive_index or wire alone)
 	@SECONDS_EACH=$(or $(SECONDS),600) $(if $(TARGET),TARGET=$(TARGET)) tests/scripts/fuzz.sh
 
 clean: ## remove what was built and recorded here

@@ -59,6 +59,7 @@ figures target/release/figures recorder "${recorder[@]}"
 figures target/release/figures cold-start "${start[@]}"
 figures target/release/figures reconnect "${start[@]}" --cut "$cut"
 figures target/release/figures archive "${archive[@]}"
+figures target/release/figures wire
 figures target/release/figures write-path "${write_path[@]}"
 figures target/release/figures catalogue "${catalogue[@]}"
 figures target/release/figures record "${record[@]}"

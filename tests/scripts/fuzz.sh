@@ -6,7 +6,7 @@
 #   fuzz.sh replay TARGET FILE
 set -euo pipefail
 cd "$(dirname "$0")/../fuzz"
-all=(segment_reader recovery catalogue journal archive_index)
+all=(segment_reader recovery catalogue journal archive_index wire)
 seconds=${SECONDS_EACH:-600}
 host=$(rustc -vV | sed -n 's/^host: //p')
 flags=(-Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4

@@ -13,4 +13,5 @@ pub mod recorder;
 pub mod room;
 pub mod simulator;
 pub mod start;
+pub mod wire;
 pub mod write_path;

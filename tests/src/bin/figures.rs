@@ -41,6 +41,8 @@ enum Command {
     ColdStart(bench::start::Options),
     /// The same after all cameras were cut off for a while
     Reconnect(bench::start::Options),
+    /// The parser of interleaved sessions beside a bare copy
+    Wire(bench::wire::Options),
     /// The write path alone: cost and extents of many files beside the bare floor
     WritePath(bench::write_path::Options),
     /// The floor alone: receive and write
@@ -108,6 +110,7 @@ fn main() -> ExitCode {
         Command::Recorder(options) => bench::recorder::run(&options, &mut |figure| println!("{figure}")),
         Command::ColdStart(options) => bench::start::cold_start(&options, &mut |figure| println!("{figure}")),
         Command::Reconnect(options) => bench::start::reconnect(&options, &mut |figure| println!("{figure}")),
+        Command::Wire(options) => bench::wire::run(&options, &mut |figure| println!("{figure}")),
         Command::WritePath(options) => bench::write_path::run(&options, &mut |figure| println!("{figure}")),
         Command::Floor { address, cameras, seconds, sweep_ms, out } => {
             let (time, sweep) = (Duration::from_secs(seconds), Duration::from_millis(sweep_ms));

@@ -1,4 +1,5 @@
-//! What the fuzzers run, as plain functions: any bytes are taken for a file of the node and worked on as the node would.
+//! What the fuzzers run, as plain functions: any bytes are taken for a file of the node, or for what a
+//! camera sends, and worked on as the node would.
 //! A broken promise is a panic. `make fuzz` runs them under libFuzzer (`tests/fuzz`), the tests here over every committed
 //! seed and every input that once did harm.
 #![allow(
@@ -15,6 +16,7 @@ mod records;
 mod reseal;
 #[cfg(test)]
 mod seeds;
+mod wire;
 
 use std::sync::Arc;
 
@@ -25,6 +27,7 @@ pub use footage::{recovery, segment_reader};
 pub use logs::{archive_index, catalogue};
 pub use records::journal;
 pub use reseal::reseal;
+pub use wire::wire;
 
 /// The moment at which the node of a run opens its files: 2025-06-01T00:00:00Z.
 const NOW: UtcMicros = UtcMicros(1_748_736_000_000_000);
@@ -38,12 +41,13 @@ fn key() -> Arc<NodeKey> {
 pub type Body = fn(&[u8]);
 
 /// Every target by its name.
-pub const TARGETS: [(&str, Body); 5] = [
+pub const TARGETS: [(&str, Body); 6] = [
     ("segment_reader", segment_reader),
     ("recovery", recovery),
     ("catalogue", catalogue),
     ("journal", journal),
     ("archive_index", archive_index),
+    ("wire", wire),
 ];
 
 #[cfg(test)]
@@ -101,6 +105,11 @@ mod tests {
     #[test]
     fn seeds_and_past_findings_of_the_archive_index_do_no_harm() {
         replay("archive_index");
+    }
+
+    #[test]
+    fn seeds_and_past_findings_of_the_parser_of_sessions_do_no_harm() {
+        replay("wire");
     }
 
     #[test]

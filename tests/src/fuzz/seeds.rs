@@ -16,6 +16,7 @@ use fengsui_storage::journal::{Journal, JournalOptions};
 use fengsui_storage::segment::{EndReason, SegmentFlags, SegmentHead, SegmentRow, SegmentWriter};
 
 use super::records::MARK;
+use super::wire;
 use super::{NOW, key};
 
 /// The seeds of a target, with their names. `whole`: every check sum in it holds.
@@ -24,6 +25,7 @@ pub(super) fn of(target: &str) -> Vec<(String, Vec<u8>)> {
         "segment_reader" | "recovery" => segments(),
         "catalogue" => catalogues(),
         "journal" => journals(),
+        "wire" => sessions(),
         _ => archives(),
     };
     seeds.into_iter().map(|(name, bytes)| (name.to_owned(), bytes)).collect()
@@ -217,4 +219,62 @@ fn archives() -> Vec<(&'static str, Vec<u8>)> {
     let mut damaged = whole.clone();
     damaged[200] ^= 16;
     vec![("whole", whole), ("torn", torn), ("damaged", damaged)]
+}
+
+/// Sessions in records, and one as it goes over the connection.
+fn sessions() -> Vec<(&'static str, Vec<u8>)> {
+    let record = |bits: u8, payload: &[u8]| [&[bits, payload.len() as u8], payload].concat();
+    let hex = |text: &str| hex::decode(text).unwrap();
+    let (sps, pps) = (hex("6764001facd9405005bb016c80000003008000001e078c18cb"), hex("68ebe3cb22c0"));
+    let report = hex("80c800060000000100eb0000800000000000238c0000000000000000000000");
+    let idr = b"\x65\x88\x84\x00\x11";
+    let stap = [&b"\x78\0\x19"[..], &sps, b"\0\x06", &pps, b"\0\x05", idr].concat();
+    let h264 = [
+        record(0, &sps),
+        record(0, &pps),
+        record(wire::MARK, idr),
+        record(1, &report),
+        record(wire::LATER | wire::LONG, b"\x7c\x81\x9a\x21"),
+        record(wire::LONG, b"\x7c\x01\0\0\x03"),
+        record(wire::MARK, b"\x7c\x41\x21\0"),
+        record(wire::LATER | wire::MARK, &stap),
+        record(wire::LATER | wire::LOST, b"\x41\x9a\0\0\x01\x06\x05\0"),
+        record(wire::MARK | wire::ODD, b"\x41\x9a\x21"),
+        record(3, b"RTSP/1.0 200 OK\r\nCSeq: 4\r\nContent-Length: 1\r\n\r\nx"),
+        record(wire::AGAIN, b"\x41\x9a"),
+        record(wire::LATER | wire::MARK, b"\x41\x9a\x22"),
+    ]
+    .concat();
+    let (vps, sps5) = (
+        hex("40010c01ffff0408000003009e0800000300005d959409"),
+        hex("4201010408000003009e0800000300005d9000501005a2cb2b2a5261780b7020200040000003004000000642"),
+    );
+    let h265 = [
+        record(0, &vps),
+        record(0, &sps5),
+        record(0, &hex("4401c07318301890")),
+        record(wire::LONG, b"\x62\x01\x93\xaf"),
+        record(wire::MARK, b"\x62\x01\x53\x11"),
+        record(wire::LATER | wire::MARK, b"\x60\x01\0\x03\x46\x01\x50\0\x04\x02\x01\xd0\x11"),
+        record(wire::LATER | wire::LOST, b"\x02\x01\xd0"),
+        record(wire::LATER | wire::MARK, b"\x02\x01\xd1"),
+    ]
+    .concat();
+    let sound = [
+        record(2 | wire::MARK, b"\0\x10\0\x18abc"),
+        record(2 | wire::MARK, b"\0\x20\0\x10\0\x18ababc"),
+        record(2, b"\0\x10\0\x28ab"),
+        record(2 | wire::MARK, b"\0\x10\0\x28cde"),
+        record(2 | wire::LATER | wire::LOST, b"\0\x10\0\x28ab"),
+    ]
+    .concat();
+    let raw = b"$\0\0\x11\x80\xe0\0\x01\0\0\x0e\x10\0\0\0\x01\x65\x88\x84\0\x11\r\nOPTIONS * RTSP/1.0\r\nCSeq: 1\r\n\r\n$\x09\0\x01x";
+    let seed = |bits: u8, parts: &[&[u8]]| [&[bits, 3][..], &parts.concat()].concat();
+    vec![
+        ("h264", seed(0, &[&h264])),
+        ("h264-described", seed(wire::DESCRIBED | wire::G711, &[&h264, &sound])),
+        ("h265", seed(wire::H265, &[&h265])),
+        ("h265-described", seed(wire::H265 | wire::DESCRIBED | wire::AAC, &[&h265, &sound])),
+        ("raw", seed(wire::RAW | wire::DESCRIBED, &[raw])),
+    ]
 }
