@@ -23,7 +23,7 @@ use crate::spec::{CameraSpec, StreamSpec};
 use crate::worker::{Command, Shared, Worker, boxed};
 
 /// Whether cameras are read by the lean path where nothing else is said.
-const LEAN: bool = false;
+const LEAN: bool = true;
 
 /// How the tasks of ingest are run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -118,7 +118,7 @@ impl Fleet {
         let pace = Arc::new(Pace::new(tempo.clone(), options.clock.clone()));
         let runtime = Runtime::start(options.runtime, pace.clone())?;
         // Ends with the runtime, as the sessions do that it serves.
-        let _served = runtime.spawn(options.opener.serve());
+        let _served = runtime.spawn(serve(options.opener.clone()));
         let shared = Shared {
             clock: options.clock,
             hub: options.hub,
@@ -254,6 +254,15 @@ impl Fleet {
         let mut runtime = self.runtime;
         // Joining a thread blocks; the thread has nothing left to do.
         runtime.stop();
+    }
+}
+
+/// Serves the opener's sessions; should that end by a panic, it begins anew.
+async fn serve(opener: Arc<dyn Opener>) {
+    use futures::FutureExt;
+    while std::panic::AssertUnwindSafe(opener.serve()).catch_unwind().await.is_err() {
+        tracing::error!("what calls camera sessions ended by a panic; it is started again");
+        tokio::time::sleep(limits::LEAN_SWEEP).await;
     }
 }
 

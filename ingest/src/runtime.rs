@@ -122,3 +122,32 @@ impl Drop for Runtime {
         drop(self.stop.take());
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use fengsui_config::clock::{ManualClock, UtcMicros};
+
+    use super::*;
+    use crate::source::Kind;
+
+    #[test]
+    fn only_sessions_that_wake_the_thread_make_it_rest_and_a_watched_sweep_ends_the_rest() {
+        let options = RuntimeOptions::default();
+        let (clock, tempo) = (Arc::new(ManualClock::at(UtcMicros(0))), Arc::<Tempo>::default());
+        let pace = Arc::new(Pace::new(tempo.clone(), clock.clone()));
+        let lean = tempo.count(Kind::Lean);
+        assert_eq!(pace.rest(&options), Duration::ZERO, "nothing wakes it but its own clock");
+        let mut retina = tempo.count(Kind::Retina);
+        assert_eq!(pace.rest(&options), options.rest_unwatched);
+        tempo.sweep_at(Some(clock.mono() + Duration::from_millis(20)));
+        clock.advance(Duration::from_millis(13));
+        assert_eq!(pace.rest(&options), Duration::from_millis(7), "a lean stream is watched");
+        tempo.sweep_at(None);
+        retina.watch(true);
+        assert_eq!(pace.rest(&options), options.rest_watched);
+        let opening = pace.open();
+        assert_eq!(pace.rest(&options), options.rest_opening);
+        drop((opening, retina, lean));
+        assert_eq!(pace.rest(&options), Duration::ZERO);
+    }
+}

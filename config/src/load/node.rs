@@ -16,7 +16,7 @@ use crate::limits;
 const LISTEN_DEFAULT: &str = "127.0.0.1:8080";
 
 /// Whether the lean path is used when nothing is said.
-const LEAN_DEFAULT: bool = false;
+const LEAN_DEFAULT: bool = true;
 
 /// A slug that must be there.
 pub(super) fn slug(section: &mut Section, key: &'static str, out: &mut Findings) -> Option<(Slug, Text)> {

@@ -467,6 +467,7 @@ fn the_journal_is_kept_for_three_years_at_least() {
 
 #[test]
 fn how_cameras_are_read_can_be_said() {
+    assert!(check_text(GOOD).unwrap().0.ingest.lean, "when nothing is said");
     let lean = |value: &str| with("[storage]", &format!("[ingest]\nlean = {value}\n[storage]"));
     for (value, want) in [("true", true), ("false", false)] {
         assert_eq!(check_text(&lean(value)).unwrap().0.ingest.lean, want);

@@ -172,9 +172,12 @@ impl SegmentWriter {
         let at_key = last.track == Track::Video
             && last.key
             && last.utc.since(first.utc) >= us(limits::FLUSH_AT_KEY_MIN);
+        // A picture may have waited for its sweep; no clock is believed beyond that.
+        let earliest = UtcMicros(first.arrived.0.saturating_sub(us(limits::LEAN_SWEEP)));
+        let here = first.utc.max(earliest).min(first.arrived);
         at_key
             || self.pending_bytes >= limits::FLUSH_BYTES_MAX
-            || now.since(first.arrived) >= us(limits::FLUSH_AGE_MAX)
+            || now.since(here) >= us(limits::FLUSH_AGE_MAX)
     }
 
     /// Writes one group with its commit record. The newest picture of a moving stream stays pending, because only

@@ -184,3 +184,25 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn the_wait_for_a_sweep_counts_towards_the_age_of_a_group() {
+    use fengsui_config::limits;
+    use std::time::Duration;
+    let ms = Duration::from_millis;
+    // Taken so long before it arrived, it is due so long after it arrived.
+    for (before, due) in [
+        (ms(0), limits::FLUSH_AGE_MAX),
+        (ms(150), limits::FLUSH_AGE_MAX - ms(150)),
+        (ms(60_000), limits::FLUSH_AGE_MAX - limits::LEAN_SWEEP),
+    ] {
+        let (fs, root) = kit::volume();
+        let info = kit::info(false);
+        let mut w = SegmentWriter::create(&fs, &root, kit::head(1, &info), 0, kit::signer()).unwrap();
+        let mut unit = kit::picture(0, 25, true, 300);
+        unit.arrived = unit.utc + before;
+        let at = unit.arrived + due;
+        w.push(unit);
+        assert!(!w.due(fengsui_config::clock::UtcMicros(at.0 - 1)) && w.due(at), "{before:?}");
+    }
+}
