@@ -38,24 +38,25 @@ fn head(ours: &[String], theirs: &[String]) -> Result<(), String> {
     Ok(())
 }
 
+/// A broken packet that ends a unit: the other client keeps that unit, and panics at the next video packet, if one comes.
+fn keeps_a_unit(theirs: &[String], ours: &[String]) -> Option<usize> {
+    let n = theirs.iter().zip(ours).position(|(a, b)| a != b)?;
+    let video = |item: &&String| item.starts_with("Unit") && item.contains("track: Video");
+    let mut behind = ours[n..].iter().skip_while(|item| item.starts_with("Tracks"));
+    let fits = theirs[n] == "BadPacket"
+        && behind.next().as_ref().is_some_and(video)
+        && behind.next().is_some_and(|item| item == "BadPacket");
+    (fits && !theirs[n..].iter().any(|item| video(&item))).then_some(n)
+}
+
 fn compare(mut theirs: Heard, ours: &Heard, trouble: Option<&Trouble>) -> Result<Compared, String> {
     let end = ours.end.as_ref().unwrap();
-    let Some(failure) = &theirs.end else {
-        // It panics at the next video packet behind a broken one that ended a unit, and keeps that unit.
-        if let Some(n) = theirs.items.iter().zip(&ours.items).position(|(a, b)| a != b)
-            && theirs.items[n] == "BadPacket"
-            && !theirs.items[n..]
-                .iter()
-                .any(|i| i.contains("track: Video, raw_pts: ") && i.starts_with("Unit"))
-        {
-            theirs.items.truncate(n);
-        }
+    let kept = keeps_a_unit(&theirs.items, &ours.items);
+    theirs.items.truncate(kept.unwrap_or(usize::MAX));
+    let Some(failure) = theirs.end.as_ref().filter(|_| kept.is_none()) else {
         head(&ours.items, &theirs.items)?;
-        return if ours.items.len() >= theirs.items.len() {
-            Ok(Compared::Part)
-        } else {
-            Err("less".to_owned())
-        };
+        let enough = ours.items.len() >= theirs.items.len();
+        return if enough { Ok(Compared::Part) } else { Err("less".to_owned()) };
     };
     if let Some(Trouble::Unknown(_)) = trouble {
         head(&ours.items, &theirs.items)?;
