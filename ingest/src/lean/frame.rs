@@ -25,6 +25,7 @@ pub(super) enum Front {
 
 impl Front {
     /// Bytes of what is whole.
+    #[inline]
     pub fn length(self) -> Option<usize> {
         match self {
             Self::Part(_) | Self::Open => None,
@@ -46,6 +47,7 @@ pub(super) fn garbage() -> Trouble {
 }
 
 /// Tells what stands at the front of `bytes`.
+#[inline]
 pub(super) fn front(bytes: &[u8]) -> Result<Front, Trouble> {
     match bytes {
         [b'$', channel, high, low, rest @ ..] => {

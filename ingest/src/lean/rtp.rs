@@ -16,6 +16,7 @@ pub(super) struct Packet<'a> {
 
 impl<'a> Packet<'a> {
     /// Reads an RTP packet; `None`: it is none.
+    #[inline]
     pub fn read(bytes: &'a [u8]) -> Option<Self> {
         let [first, second, s1, s0, t3, t2, t1, t0, c3, c2, c1, c0, rest @ ..] = bytes else { return None };
         if first >> 6 != 2 {
@@ -76,6 +77,7 @@ impl Receiver {
     ///
     /// # Errors
     /// Why it cannot be used.
+    #[inline]
     pub fn packet(&mut self, packet: &Packet<'_>) -> Result<Option<Meta>, &'static str> {
         if packet.kind == STRAY_KIND {
             return Ok(None);
@@ -94,6 +96,7 @@ impl Receiver {
     }
 
     /// A time stamp without wrap: the one nearest to the last packet's.
+    #[inline]
     fn place(&mut self, time: u32) -> i64 {
         let now = *self.now.get_or_insert(i64::from(time));
         #[expect(

@@ -49,6 +49,7 @@ impl Unit {
     }
 
     /// Type of the last NAL unit.
+    #[inline]
     pub fn last(&self) -> Option<u8> {
         self.last
     }
@@ -70,6 +71,7 @@ impl Unit {
     }
 
     /// Makes room for a payload of `length`, and for those of the same unit among the bytes to come.
+    #[inline]
     pub fn room(&mut self, length: usize, channel: u8, meta: &Meta, ahead: &[u8]) {
         let spare = self.data.capacity() - self.data.len();
         // Each look covers bytes that none has covered, so looking costs no more than the packets themselves.
@@ -87,6 +89,7 @@ impl Unit {
     }
 
     /// Appends bytes of the device.
+    #[inline]
     fn append(&mut self, bytes: &[u8]) -> Result<(), Fault> {
         if self.data.len() + bytes.len() > limits::ACCESS_UNIT_BYTES_MAX {
             let most = limits::ACCESS_UNIT_BYTES_MAX;
@@ -106,6 +109,7 @@ impl Unit {
     }
 
     /// Adds to the NAL unit under way.
+    #[inline]
     pub fn add(&mut self, bytes: &[u8]) -> Result<(), Fault> {
         self.append(bytes)
     }
@@ -155,6 +159,7 @@ impl Unit {
 
     /// Adds bytes of H.264. Cameras that pack a byte stream (ITU-T H.264 annex B) where one NAL unit belongs are
     /// understood: start codes part NAL units, and zeros before them and at the end do not belong to any.
+    #[inline]
     pub fn scan(&mut self, mut bytes: &[u8], parameters: &mut Parameters) -> Result<(), Fault> {
         while let Some((first, rest)) = bytes.split_first() {
             match self.scan {
@@ -232,6 +237,7 @@ impl Unit {
 }
 
 /// Where two zeros stand that no NAL unit has within it: before 0, 1 or 2.
+#[inline]
 fn forbidden(bytes: &[u8]) -> Option<usize> {
     let mut from = 0;
     loop {

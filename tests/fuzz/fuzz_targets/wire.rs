@@ -1,6 +1,6 @@
 #![no_main]
 #[path = "../../src/fuzz/mod.rs"]
-#[allow(dead_code)]
+#[allow(dead_code, unused_imports)]
 mod fuzz;
 
 use libfuzzer_sys::fuzz_target;

@@ -151,7 +151,7 @@ impl Maker {
         self.rng.fill(&mut body[..]);
         if self.chance(4) {
             for b in &mut body {
-                *b = [0, 0, 0, 0, 1, 3, 9, *b][usize::from(*b) % 8];
+                *b = [0, 0, 0, 1, 2, 3, 9, *b][usize::from(*b) % 8];
             }
         } else {
             for at in 2..length {
@@ -215,7 +215,7 @@ impl Maker {
             }));
         }
         if self.chance(4) {
-            let kind = self.rng.random_range(if h264 { 1..24 } else { 0..48 });
+            let kind = self.rng.random_range(if h264 { 1..24 } else { 0..64 });
             nals.push(self.nal(kind));
         }
         nals
@@ -228,18 +228,20 @@ impl Maker {
         let mut rest = &nals[..];
         while let [first, after @ ..] = rest {
             rest = after;
+            // Types that stand for packets cannot be packets of their own.
+            let whole = self.codec == VideoCodec::H264 || first[0] >> 1 < 48;
             match self.rng.random_range(0..100) {
                 0..30 if !after.is_empty() => {
                     let take = self.rng.random_range(0..=after.len());
                     payloads.push(self.aggregation(&nals[nals.len() - after.len() - 1..][..=take]));
                     rest = &after[take..];
                 }
-                30..34 if !after.is_empty() => {
+                30..34 if whole && !after.is_empty() => {
                     let code = if self.chance(50) { &[0, 0, 1][..] } else { &[0, 0, 0, 1][..] };
                     payloads.push([first, code, &after[0]].concat());
                     rest = &after[1..];
                 }
-                0..60 if first.len() <= 1400 => payloads.push(first.clone()),
+                0..60 if whole && first.len() <= 1400 => payloads.push(first.clone()),
                 _ => payloads.append(&mut self.fragments(first)),
             }
         }
@@ -388,9 +390,8 @@ impl Maker {
     fn wrap(&mut self, packets: &[Rtp]) -> Vec<u8> {
         let mut media = Vec::new();
         // Numbers may jump once: the sum of what is lost stays within what both count.
-        let jump = self
-            .chance(5)
-            .then(|| (self.rng.random_range(0..packets.len()), self.rng.random_range(1..30_000)));
+        let by = [0x7FFF, 0x8000, 0x8001, self.rng.random_range(1..30_000)][self.rng.random_range(0..4)];
+        let jump = self.chance(5).then(|| (self.rng.random_range(0..packets.len()), by));
         let foreign = self.chance(5).then(|| self.rng.random_range(0..packets.len()));
         let burst = self.rng.random_range(1..70);
         for (n, packet) in packets.iter().enumerate() {

@@ -58,19 +58,16 @@ fn compare(mut theirs: Heard, ours: &Heard, trouble: Option<&Trouble>) -> Result
         let enough = ours.items.len() >= theirs.items.len();
         return if enough { Ok(Compared::Part) } else { Err("less".to_owned()) };
     };
-    if let Some(Trouble::Unknown(_)) = trouble {
-        head(&ours.items, &theirs.items)?;
-        return if ours.items.len() <= theirs.items.len() {
-            Ok(Compared::Left)
-        } else {
-            Err("more".to_owned())
-        };
-    }
     head(&ours.items, &theirs.items)?;
     let gave_up =
         failure.class == FailureClass::BadData && theirs.items.last().is_some_and(|i| i == "BadPacket");
     if gave_up && ours.items.len() > theirs.items.len() {
         return Ok(Compared::Part);
+    }
+    if let Some(Trouble::Unknown(_)) = trouble
+        && ours.items.len() <= theirs.items.len()
+    {
+        return Ok(Compared::Left);
     }
     if ours.items.len() != theirs.items.len() {
         return Err(format!("{} items, and not {}", ours.items.len(), theirs.items.len()));
