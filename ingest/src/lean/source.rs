@@ -43,8 +43,6 @@ pub(crate) struct LeanSource {
     /// Why the session is over, once what came before it is delivered.
     ended: Option<Stop>,
     played: bool,
-    /// Nothing whole has come since the last bad packet.
-    bad: bool,
     _counted: crate::source::Counted,
 }
 
@@ -67,7 +65,6 @@ impl LeanSource {
             read_at: now,
             ended: None,
             played: false,
-            bad: false,
             _counted: tempo.count(Kind::Lean),
         };
         let taken = source.wire.take(&rest, &mut source.items);
@@ -91,7 +88,7 @@ impl LeanSource {
             while let Some(item) = self.items.pop_front() {
                 let passed = match item {
                     WireItem::Source(item) => {
-                        self.note(&item);
+                        self.played |= matches!(item, SourceItem::Unit(_));
                         return Poll::Ready(Ok(item));
                     }
                     WireItem::Message(bytes) => self.life.message(&bytes),
@@ -143,11 +140,7 @@ impl LeanSource {
         });
         match read {
             Ok((0, _)) => {
-                self.ended = Some(Stop::Failed(if self.bad {
-                    Failure::new(FailureClass::BadData, "The device sent unusable packets.")
-                } else {
-                    Failure::new(FailureClass::Closed, "The device closed the connection.")
-                }));
+                self.ended = Some(Stop::Failed(self.wire.closed()));
             }
             Ok((n, full)) => {
                 let before = limits::LEAN_TURN_BYTES_MAX - self.left;
@@ -191,14 +184,6 @@ impl LeanSource {
             Err(e) if matches!(e.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => {}
             // Reading will find the same, and say so.
             Err(_) => out.clear(),
-        }
-    }
-
-    fn note(&mut self, item: &SourceItem) {
-        match item {
-            SourceItem::BadPacket => self.bad = true,
-            SourceItem::Unit(_) => (self.played, self.bad) = (true, false),
-            _ => {}
         }
     }
 }
