@@ -1,6 +1,6 @@
 # Each target installs what it needs when it is missing, says what, and is quick the second time.
 .DEFAULT_GOAL := help
-.PHONY: bench-recorder bench-city bench-cold-start bench-reconnect
+.PHONY: bench-recorder bench-city bench-cold-start bench-reconnect bench-stall bench-latency bench-fan-out bench-memory
 .PHONY: help demo test check figures fuzz bench bench-write-path bench-catalogue bench-facets bench-wire setup ui clean
 .PHONY: campaign-retention campaign-kill campaign-power-process campaign-kill-sim campaign-power campaign-crash-states campaign-truth campaign-journal campaign-archive campaign-flips campaign-io-errors campaign-wire
 
@@ -39,6 +39,18 @@ bench-cold-start: ## time until CAMERAS (1400) are recorded after a start, and h
 
 bench-reconnect: ## the same after all CAMERAS (1400) were cut off for CUT (30) seconds
 	@tests/scripts/campaign.sh figures reconnect --cameras $(or $(CAMERAS),1400) --cut $(or $(CUT),30) $(OPTIONS)
+
+bench-stall: ## a volume that takes nothing for SECONDS (20) below CAMERAS (200): losses are listed, memory is bounded (root)
+	@tests/scripts/campaign.sh figures stall --cameras $(or $(CAMERAS),200) --seconds $(or $(SECONDS),20) $(OPTIONS)
+
+bench-latency: ## latency of WATCHED (100) streams while CAMERAS (1400) are recorded
+	@tests/scripts/campaign.sh figures latency --cameras $(or $(CAMERAS),1400) --watched $(or $(WATCHED),100) $(OPTIONS)
+
+bench-fan-out: ## cost of VIEWERS (500,1000) by TLS while CAMERAS (400) are recorded, then stalled and slow ones
+	@tests/scripts/campaign.sh figures fan-out --viewers $(or $(VIEWERS),500,1000) --cameras $(or $(CAMERAS),400) $(OPTIONS)
+
+bench-memory: ## memory of a node with CAMERAS (1400) over SECONDS (3600)
+	@tests/scripts/campaign.sh figures memory --cameras $(or $(CAMERAS),1400) --seconds $(or $(SECONDS),3600) $(OPTIONS)
 
 bench-write-path: ## cost of the write path at FILES files (1400) of MIB MiB (8) each
 	@tests/scripts/setup.sh build

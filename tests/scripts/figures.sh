@@ -15,6 +15,10 @@ case $form in
     recorder=(--cameras 20,100 --ffmpeg 10 --seconds 15 --floor-seconds 10)
     start=(--cameras 200)
     cut=10
+    stall=(--cameras 50 --seconds 8 --budget-mib 64)
+    latency=(--cameras 100 --watched 20 --seconds 10)
+    fan_out=(--viewers 100 --cameras 50 --streams 20 --stalled 50 --slow 10 --seconds 10)
+    memory=(--cameras 100 --seconds 30)
     record=(--cameras 16 --minutes 0.5)
     kill=(--runs 10)
     write_path=(--files 200 --mib 4)
@@ -29,6 +33,10 @@ case $form in
     recorder=(--path default,retina)
     start=(--cameras 1400)
     cut=30
+    stall=()
+    latency=()
+    fan_out=()
+    memory=(--seconds 600)
     record=(--cameras 16 --minutes 10)
     kill=(--runs 50)
     write_path=()
@@ -58,6 +66,10 @@ figures target/release/figures camsim
 figures target/release/figures recorder "${recorder[@]}"
 figures target/release/figures cold-start "${start[@]}"
 figures target/release/figures reconnect "${start[@]}" --cut "$cut"
+figures target/release/figures stall "${stall[@]}"
+figures target/release/figures latency "${latency[@]}"
+figures target/release/figures fan-out "${fan_out[@]}"
+figures target/release/figures memory "${memory[@]}"
 figures target/release/figures archive "${archive[@]}"
 figures target/release/figures wire
 figures target/release/figures write-path "${write_path[@]}"

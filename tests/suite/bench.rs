@@ -68,3 +68,71 @@ fn a_small_reconnect_is_seen_by_the_simulator() {
     all_hold(&figures);
     assert!(value(&figures, "reconnect_4_all") > 0.0);
 }
+
+#[test]
+fn what_a_small_stall_loses_is_listed() {
+    if let Some(reason) = fengsui_tests::disk::stall::missing() {
+        println!("SKIPPED 1 test: what_a_small_stall_loses_is_listed: {reason}");
+        return;
+    }
+    let options = bench::stall::Options {
+        cameras: 20,
+        seconds: 5,
+        budget_mib: 16,
+        settle: 1,
+        retina: false,
+        small: false,
+        out: None,
+        cache: cache(),
+    };
+    let mut figures = Vec::new();
+    bench::stall::run(&options, &mut |f| figures.push(f)).unwrap();
+    // A node that has just started still grows by itself, by more than so small a budget forgives.
+    figures.retain(|f| f.name != "stall_20_rss_growth");
+    all_hold(&figures);
+    // Twenty cameras of 2 Mbit/s send more in five seconds than sixteen MiB hold.
+    assert!(value(&figures, "stall_20_lost") > 0.0);
+}
+
+#[test]
+fn pictures_that_viewers_get_are_told_apart_without_decoding() {
+    let options = bench::latency::Options {
+        cameras: 3,
+        watched: 2,
+        seconds: 2,
+        settle: 0,
+        tls: true,
+        retina: false,
+        small: true,
+        out: None,
+        cache: cache(),
+    };
+    let mut figures = Vec::new();
+    bench::latency::run(&options, &mut |f| figures.push(f)).unwrap();
+    all_hold(&figures);
+    // A key frame comes within the first second; from there on all ten pictures a second of both streams are known.
+    assert!(value(&figures, "latency_3_watched_2_pictures") >= 15.0);
+}
+
+#[test]
+fn small_crowds_of_viewers_cost_no_recorded_picture() {
+    let options = bench::fan_out::Options {
+        viewers: vec![6],
+        per_socket: 3,
+        streams: 2,
+        cameras: 2,
+        stalled: 2,
+        slow: 1,
+        seconds: 1,
+        retina: false,
+        small: true,
+        out: None,
+        cache: cache(),
+    };
+    let mut figures = Vec::new();
+    bench::fan_out::run(&options, &mut |f| figures.push(f)).unwrap();
+    // In so short a time nobody is too slow for so small pictures.
+    figures.retain(|f| !f.name.ends_with("dropped_by_metrics"));
+    all_hold(&figures);
+    assert!(value(&figures, "fan_out_6_pictures_per_second") > 15.0);
+}

@@ -25,6 +25,8 @@ impl Http {
         let client = reqwest::Client::builder()
             .no_proxy()
             .timeout(TIMEOUT)
+            // Minutes pass between questions, and a server may end what idles just as it is used again.
+            .pool_max_idle_per_host(0)
             .build()
             .map_err(|e| io::Error::other(format!("make an HTTP client: {e}")))?;
         Ok(Self { runtime, client })

@@ -43,6 +43,14 @@ enum Command {
     Reconnect(bench::start::Options),
     /// The parser of interleaved sessions beside a bare copy
     Wire(bench::wire::Options),
+    /// A volume that takes nothing for a while: what is lost is listed, and memory is bounded
+    Stall(bench::stall::Options),
+    /// Latency of watched streams while a city is recorded
+    Latency(bench::latency::Options),
+    /// Many viewers by TLS, and bad ones
+    FanOut(bench::fan_out::Options),
+    /// Memory of a node over time
+    Memory(bench::memory::Options),
     /// The write path alone: cost and extents of many files beside the bare floor
     WritePath(bench::write_path::Options),
     /// The floor alone: receive and write
@@ -111,6 +119,10 @@ fn main() -> ExitCode {
         Command::ColdStart(options) => bench::start::cold_start(&options, &mut |figure| println!("{figure}")),
         Command::Reconnect(options) => bench::start::reconnect(&options, &mut |figure| println!("{figure}")),
         Command::Wire(options) => bench::wire::run(&options, &mut |figure| println!("{figure}")),
+        Command::Stall(options) => bench::stall::run(&options, &mut |figure| println!("{figure}")),
+        Command::Latency(options) => bench::latency::run(&options, &mut |figure| println!("{figure}")),
+        Command::FanOut(options) => bench::fan_out::run(&options, &mut |figure| println!("{figure}")),
+        Command::Memory(options) => bench::memory::run(&options, &mut |figure| println!("{figure}")),
         Command::WritePath(options) => bench::write_path::run(&options, &mut |figure| println!("{figure}")),
         Command::Floor { address, cameras, seconds, sweep_ms, out } => {
             let (time, sweep) = (Duration::from_secs(seconds), Duration::from_millis(sweep_ms));

@@ -10,6 +10,7 @@
 
 mod fuse;
 pub mod platter;
+pub mod stall;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};

@@ -60,6 +60,10 @@ fn write(app: &App) -> String {
         "Cameras due and not recorded.",
         system.counts.not_recording,
     );
+    let c = system.counts;
+    page.single("cameras_opening", "gauge", "Cameras being connected.", c.opening);
+    page.single("cameras_waiting", "gauge", "Cameras waiting for their turn to connect.", c.waiting);
+    page.single("cameras_back_off", "gauge", "Cameras that failed and wait to be tried again.", c.back_off);
     volumes(&mut page, &system);
     integrity(&mut page, app);
     volume_details(&mut page, app);

@@ -39,6 +39,12 @@ pub struct Counts {
     pub recording: usize,
     /// Due to be recorded, and not recorded.
     pub not_recording: usize,
+    /// Main stream being connected.
+    pub opening: usize,
+    /// Main stream waiting for its turn to connect.
+    pub waiting: usize,
+    /// Main stream failed and waiting to be tried again.
+    pub back_off: usize,
 }
 
 /// Live viewing now.
@@ -112,7 +118,13 @@ fn counts(app: &App, topology: &Topology) -> Counts {
         }
         let shown = view::camera(app, topology, camera);
         counts.enabled += 1;
-        counts.online += usize::from(shown.streams.main.state == SessionState::Playing);
+        match shown.streams.main.state {
+            SessionState::Playing => counts.online += 1,
+            SessionState::Opening => counts.opening += 1,
+            SessionState::Waiting => counts.waiting += 1,
+            SessionState::BackOff => counts.back_off += 1,
+            SessionState::Idle | SessionState::Stalled => {}
+        }
         counts.recording += usize::from(shown.recording.state == RecordingState::Recording);
         counts.not_recording += usize::from(shown.recording.state == RecordingState::NotRecording);
     }

@@ -266,7 +266,8 @@ async fn cameras_are_listed_with_places_and_states_and_without_secrets() {
     let system = node.get("/api/v1/system", &cookie).await.json();
     assert_eq!(
         system["counts"],
-        json!({"cameras": 2, "enabled": 1, "online": 1, "recording": 0, "not_recording": 1})
+        json!({"cameras": 2, "enabled": 1, "online": 1, "recording": 0, "not_recording": 1, "opening": 0, "waiting": 0,
+               "back_off": 0})
     );
     let csv = node.get("/api/v1/cameras.csv", &cookie).await;
     assert!(String::from_utf8_lossy(&csv.body).contains("水亭门东"));

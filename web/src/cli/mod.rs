@@ -12,6 +12,7 @@ pub mod journal;
 pub mod retention;
 pub mod run;
 pub mod secret;
+pub mod status;
 pub mod volume;
 
 use std::path::{Path, PathBuf};
@@ -60,6 +61,8 @@ enum Command {
     /// Prints `LISTENING <url>` for every address and, while there is no administrator, `SETUP TOKEN <token>`. Reads the
     /// cameras again on SIGHUP and when the file changes; stops in good order on SIGINT and SIGTERM.
     Run(run::RunArgs),
+    /// Tells how the node that runs stands: cameras online, recorded, connecting, in the queue; volumes.
+    Status,
     /// Checks the configuration and prints everything that speaks against it.
     Check(check::CheckArgs),
     /// Writes sample cities.
@@ -115,6 +118,7 @@ pub fn main() -> ExitCode {
     logs::start(cli.log_format, &cli.log);
     match &cli.command {
         Command::Run(args) => run::run(&cli.config, args),
+        Command::Status => status::run(&cli.config),
         Command::Check(args) => check::run(&cli.config, args),
         Command::City(command) => city::run(command),
         Command::Cameras(command) => cameras::run(&cli.config, command),

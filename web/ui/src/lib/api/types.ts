@@ -125,7 +125,7 @@ export interface SystemState {
   now_us: number;
   started_us: number;
   city: { code: string; name: string };
-  counts: { cameras: number; enabled: number; online: number; recording: number; not_recording: number };
+  counts: { cameras: number; enabled: number; online: number; recording: number; not_recording: number; opening: number; waiting: number; back_off: number };
   volumes: VolumeState[];
   live: { sockets: number; subscriptions: number };
   /** The configuration file was changed but refused; the one before is in use. */

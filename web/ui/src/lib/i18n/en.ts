@@ -80,6 +80,7 @@ export const en = {
   },
   overview: {
     title: 'Overview', online: 'Online', recording: 'Recording', notRecording: 'Not recording', offline: 'Offline', of: (n: number) => `of ${n.toLocaleString('en')}`,
+    starting: (opening: number, waiting: number) => `Connecting ${plural(opening, 'camera')}, ${waiting.toLocaleString('en')} in the queue`,
     worst: 'Needs attention', allWell: 'Every camera is online and recording.', noCameras: 'No cameras are configured', noCamerasHint: 'Add cameras to the configuration file, or import them: fengsui cameras import list.csv',
     volumes: 'Storage', free: (free: string, total: string) => `${free} free of ${total}`, volume: { ok: 'Normal', full: 'Full', error: 'Error', missing: 'Missing' },
     volumeRemedy: { full: 'Nothing more is written here. Add a volume or free space.', error: 'Writing failed. Check the disk; recording goes on other volumes.', missing: 'The directory is not there. Is the disk mounted?' },

@@ -33,6 +33,7 @@ export const zhCn: Messages = {
   },
   overview: {
     title: '总览', online: '在线', recording: '正在录像', notRecording: '未录像', offline: '离线', of: (n) => `共 ${number(n)} 路`,
+    starting: (opening, waiting) => `正在连接 ${number(opening)} 路，排队 ${number(waiting)} 路`,
     worst: '需要处理', allWell: '所有摄像机在线并正在录像。', noCameras: '尚未配置摄像机', noCamerasHint: '请在配置文件中添加摄像机，或批量导入：fengsui cameras import 清单.csv',
     volumes: '存储', free: (free, total) => `剩余 ${free}，共 ${total}`, volume: { ok: '正常', full: '已满', error: '故障', missing: '缺失' },
     volumeRemedy: { full: '此卷不再写入。请增加存储卷或释放空间。', error: '写入失败。请检查磁盘；录像将写入其他存储卷。', missing: '目录不存在。请确认磁盘已挂载。' },
