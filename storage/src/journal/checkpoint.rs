@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
 
-use super::format::{self, ChainHash, Decoded, decode_head, decode_record};
+use super::format::{self, COUNT_MAX, ChainHash, Decoded, decode_head, decode_record};
 use super::kinds::{self, Keep};
 use super::recover::{files, load, load_head};
 use super::signed::{self, What};
@@ -89,6 +89,9 @@ fn decode(bytes: &[u8]) -> Result<Checkpoint, String> {
     let (length, rest) = payload.split_first_chunk::<4>().ok_or_else(cut)?;
     let (text, mut rest) = rest.split_at_checked(u32::from_le_bytes(*length) as usize).ok_or_else(cut)?;
     let head: CheckpointHead = serde_json::from_slice(text).map_err(|e| format!("its head is wrong: {e}"))?;
+    if head.seq > COUNT_MAX {
+        return Err(format!("it reaches to record {}, which nobody has counted to", head.seq));
+    }
     let mut hash = [0; 32];
     hex::decode_to_slice(&head.hash, &mut hash).map_err(|e| format!("its hash is wrong: {e}"))?;
     let (mut carried, mut raw): (Vec<JournalRecord>, Vec<_>) = (Vec::new(), Vec::new());

@@ -27,6 +27,10 @@ pub(super) const RECORD_HEAD: usize = 8;
 /// Bytes of a payload beside node, kind and body.
 const FIXED: usize = 8 + 8 + 8 + 32 + 2;
 
+/// Largest sequence number and epoch that are believed: nobody counts so far, and what comes after it can still be
+/// counted.
+pub(super) const COUNT_MAX: u64 = 1 << 62;
+
 /// SHA-256 of a record's payload.
 pub type ChainHash = [u8; 32];
 
@@ -52,7 +56,8 @@ pub(super) fn decode_head(bytes: &[u8]) -> Option<FileHead> {
         return None;
     }
     let (first, previous) = body.strip_prefix(&MAGIC)?.split_first_chunk::<8>()?;
-    Some(FileHead { first: u64::from_le_bytes(*first), previous: previous.try_into().ok()? })
+    let head = FileHead { first: u64::from_le_bytes(*first), previous: previous.try_into().ok()? };
+    (head.first <= COUNT_MAX).then_some(head)
 }
 
 /// The head as it was before one bit of it flipped; `None` when it holds, or was changed otherwise.
@@ -132,10 +137,14 @@ fn parse(payload: &[u8]) -> Option<JournalRecord> {
     let (previous, rest) = rest.split_first_chunk::<32>()?;
     let (node, rest) = short_text(rest)?;
     let (kind, body) = short_text(rest)?;
+    let (epoch, seq) = (u64::from_le_bytes(*epoch), u64::from_le_bytes(*seq));
+    if epoch.max(seq) > COUNT_MAX {
+        return None;
+    }
     Some(JournalRecord {
         node,
-        epoch: u64::from_le_bytes(*epoch),
-        seq: u64::from_le_bytes(*seq),
+        epoch,
+        seq,
         at: UtcMicros(i64::from_le_bytes(*at)),
         kind,
         body: serde_json::from_slice(body).ok()?,

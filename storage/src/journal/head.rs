@@ -12,7 +12,7 @@ use parking_lot::{Condvar, Mutex};
 use serde::{Deserialize, Serialize};
 
 use super::Counters;
-use super::format::ChainHash;
+use super::format::{COUNT_MAX, ChainHash};
 use super::signed::{self, What};
 use crate::error::StoreError;
 use crate::fs::Fs;
@@ -66,7 +66,10 @@ pub enum HeadFound {
 /// Reads a head.
 pub(super) fn read(fs: &dyn Fs, path: &Path) -> Result<HeadFound, StoreError> {
     let Some(bytes) = signed::get_at_most(fs, path, HEAD_BYTES_MAX)? else { return Ok(HeadFound::Missing) };
-    Ok(match signed::open_json(What::Head, &bytes) {
+    Ok(match signed::open_json::<JournalHead>(What::Head, &bytes) {
+        Ok((_, head)) if head.seq.max(head.epoch) > COUNT_MAX => {
+            HeadFound::Invalid(format!("it vouches for record {}, which nobody has counted to", head.seq))
+        }
         Ok((key, head)) => HeadFound::Good(key, head),
         Err(why) => HeadFound::Invalid(why),
     })

@@ -226,7 +226,7 @@ impl Core {
             hash_of(&*file, path, &mut buf, &mut || !self.is_stopping())
         };
         let Some(_claim) = options.catalogue.claim(stray.key, stray.number) else {
-            self.moves.queue.lock().strays.push((on, stray.clone()));
+            self.add_strays(on, vec![stray.clone()]);
             return Ok(());
         };
         if hash(&extra)? == hash(&own)? {

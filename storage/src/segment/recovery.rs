@@ -228,6 +228,7 @@ pub fn finish_torn(
         hash: [0; 32],
     };
     let Some(scan) = scan.filter(|s| !s.groups.is_empty()) else {
+        release_reservation(&*file, path, len);
         return Ok(whole(quarantine_file(fs, path, quarantine)?));
     };
     let finished =
@@ -242,6 +243,7 @@ pub fn finish_torn(
     if matches!(recovery.outcome, Outcome::Damaged { .. }) {
         let flags = SegmentFlags::TORN.with(SegmentFlags::DAMAGED);
         let row = row(&scan.head, &scan.fragments, len, flags);
+        release_reservation(&*file, path, len);
         rename_closed(fs, path, &row)?;
         return Ok(finished(row, None, [0; 32]));
     }
@@ -276,6 +278,14 @@ fn reason_flags(file: &dyn FsFile, path: &Path, len: u64) -> Result<SegmentFlags
         Some(EndReason::Damaged) => SegmentFlags::DAMAGED,
         _ => SegmentFlags::default(),
     })
+}
+
+/// Gives back what was reserved behind the end of a file that is never written to again. No byte changes. A node that
+/// dies again and again would otherwise fill its disk with reservations that nobody can see.
+fn release_reservation(file: &dyn FsFile, path: &Path, len: u64) {
+    if let Err(error) = file.truncate(len) {
+        tracing::warn!(file = %path.display(), %error, "the reservation behind a file's end stays");
+    }
 }
 
 /// A free name in the quarantine for something out of `path`.

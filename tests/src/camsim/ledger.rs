@@ -7,8 +7,8 @@ use fengsui_config::ids::StreamKind;
 use parking_lot::Mutex;
 use serde::Serialize;
 
-/// Sessions of one stream that are remembered.
-pub const SESSIONS_PER_STREAM_MAX: usize = 256;
+/// Sessions of one stream that are remembered: as many as the longest campaign of kills has lives.
+pub const SESSIONS_PER_STREAM_MAX: usize = 4096;
 /// Ranges of dropped pictures that one session remembers; later ones are only counted.
 pub const DROP_RANGES_MAX: usize = 1024;
 

@@ -230,3 +230,22 @@ fn header(bytes: &[u8]) -> usize {
     let uuid = b"\xd2\x6b\x31\x7e\x5c\x04\x4f\x8d\x9a\xe1\x27\xb0\x63\xf8\x1c\x01";
     bytes.windows(16).position(|w| w == uuid).unwrap() - 8
 }
+
+/// A node that dies again and again must not fill its disk with what it had reserved and never wrote.
+#[test]
+fn what_was_reserved_behind_a_file_that_goes_to_quarantine_is_given_back() {
+    use std::os::unix::fs::MetadataExt as _;
+    let dir = tempfile::tempdir().unwrap();
+    let fs = crate::fs::RealFs::default();
+    let head = kit::head(1, &kit::info(false));
+    let w = crate::segment::SegmentWriter::create(&fs, dir.path(), head, 4 << 20, kit::signer()).unwrap();
+    let path = w.path().to_path_buf();
+    drop(w);
+    if std::fs::metadata(&path).unwrap().blocks() == 0 {
+        eprintln!("the file system of {} reserves nothing: nothing to see here", dir.path().display());
+        return;
+    }
+    let done = finish_torn(&fs, &path, &dir.path().join("quarantine"), &kit::signer()).unwrap();
+    let left = std::fs::metadata(done.quarantined.unwrap()).unwrap();
+    assert_eq!((left.len(), left.blocks()), (0, 0));
+}
