@@ -236,7 +236,7 @@ fn header(bytes: &[u8]) -> usize {
 fn what_was_reserved_behind_a_file_that_goes_to_quarantine_is_given_back() {
     use std::os::unix::fs::MetadataExt as _;
     let dir = tempfile::tempdir().unwrap();
-    let fs = crate::fs::RealFs::default();
+    let fs = crate::fs::RealFs;
     let head = kit::head(1, &kit::info(false));
     let w = crate::segment::SegmentWriter::create(&fs, dir.path(), head, 4 << 20, kit::signer()).unwrap();
     let path = w.path().to_path_buf();
