@@ -48,7 +48,7 @@ pub const OPENING_MAX: usize = 64;
 /// Connections that may be opening at once to one device address.
 pub const OPENING_PER_DEVICE_MAX: usize = 2;
 /// Shortest time between two attempts on one stream of one device.
-pub const RETRY_FLOOR: Duration = Duration::from_secs(1);
+pub const RETRY_FLOOR: Duration = Duration::from_secs(5);
 /// First and largest back-off of an ordinary error (full jitter below it).
 pub const BACKOFF_ORDINARY: (Duration, Duration) = (Duration::from_secs(2), Duration::from_secs(30));
 /// First and largest back-off after a refused password: the slow lane.

@@ -250,10 +250,11 @@ impl Session {
 
     fn back_off(&mut self, now: MonoMicros, class: FailureClass) {
         let delay = self.delay(class);
+        // The jitter comes on top of the floor: below it, all that failed at once would come back in step.
         let floor = self.last_attempt.map_or(now, |at| at + limits::RETRY_FLOOR);
         self.failure = Some(class);
         self.key_due = None;
-        self.state = State::BackOff { until: (now + delay).max(floor) };
+        self.state = State::BackOff { until: now.max(floor) + delay };
     }
 
     /// Ordinary lane: full jitter, anything from nothing to the ceiling, so that a district whose power returns does not

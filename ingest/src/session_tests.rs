@@ -27,6 +27,11 @@ fn playing(seed: u64) -> Session {
     s
 }
 
+/// Earliest second attempt of what was opened at 0.
+fn floor() -> MonoMicros {
+    at(0) + limits::RETRY_FLOOR
+}
+
 #[test]
 fn first_attempt_is_made_at_once() {
     assert_eq!(opened(1).state(), SessionState::Opening);
@@ -37,8 +42,8 @@ fn a_new_worker_keeps_the_floor_of_its_predecessor() {
     let mut s = Session::new(1, Some(at(10)));
     assert_eq!(s.want(MonoMicros(10 * SECOND + 1), true), Ask::Nothing);
     assert_eq!(s.state(), SessionState::Waiting);
-    assert_eq!(s.retry_at(), Some(at(11)));
-    assert_eq!(s.tick(at(11)), Ask::Admission);
+    assert_eq!(s.retry_at(), Some(at(10) + limits::RETRY_FLOOR));
+    assert_eq!(s.tick(at(10) + limits::RETRY_FLOOR), Ask::Admission);
 }
 
 #[test]
@@ -102,7 +107,7 @@ fn a_refused_password_waits_in_the_slow_lane() {
             s.failed(now, FailureClass::Auth);
             let wait = s.retry_at().unwrap().since(now);
             assert!(
-                wait >= limits::BACKOFF_AUTH.0 / 2 && wait <= limits::BACKOFF_AUTH.1,
+                wait >= limits::BACKOFF_AUTH.0 / 2 && wait <= limits::BACKOFF_AUTH.1 + limits::RETRY_FLOOR,
                 "seed {seed}: {wait:?}"
             );
             longest = longest.max(wait);
@@ -119,7 +124,7 @@ fn one_refusal_after_a_success_is_taken_for_a_stale_nonce() {
     let mut s = playing(3);
     s.failed(at(2), FailureClass::Auth);
     let first = s.retry_at().unwrap();
-    assert!(first.since(at(2)) <= limits::BACKOFF_ORDINARY.0);
+    assert!(first.since(floor()) <= limits::BACKOFF_ORDINARY.0);
     s.tick(first);
     s.admitted(first);
     s.failed(first, FailureClass::Auth);
@@ -134,7 +139,7 @@ fn back_off_grows_and_is_forgotten_after_stable_play() {
                 let mut s = playing(seed);
                 s.ordinary_failures = failures;
                 s.failed(at(2), FailureClass::Closed);
-                s.retry_at().unwrap().since(at(2))
+                s.retry_at().unwrap().since(floor())
             })
             .max()
             .unwrap()
@@ -150,13 +155,13 @@ fn back_off_grows_and_is_forgotten_after_stable_play() {
 
 #[test]
 fn jitter_spreads_a_returning_district() {
-    // 1,000 cameras fail at the same moment: no tenth of the first ceiling holds more than a fifth of the retries
-    // (those under the floor are gathered at the floor, which admission control then spreads).
+    // 1,000 cameras that were opened together fail at the same moment: no tenth of the first ceiling holds more than a
+    // fifth of the retries, although all of them have to wait for the floor.
     let mut tenths = [0_u32; 11];
     for seed in 0..1000 {
         let mut s = playing(seed);
         s.failed(at(2), FailureClass::Closed);
-        let wait = s.retry_at().unwrap().since(at(2)).as_micros();
+        let wait = s.retry_at().unwrap().since(floor()).as_micros();
         tenths[usize::try_from(wait * 10 / limits::BACKOFF_ORDINARY.0.as_micros()).unwrap()] += 1;
     }
     assert!(tenths.iter().all(|n| *n <= 200), "{tenths:?}");
@@ -261,7 +266,7 @@ proptest! {
             if s.state() == SessionState::BackOff && before != SessionState::BackOff {
                 let wait = s.retry_at().unwrap().since(now);
                 let bound = if s.failure() == Some(FailureClass::Auth) { limits::BACKOFF_AUTH.1 } else { limits::BACKOFF_ORDINARY.1 };
-                prop_assert!(wait <= bound, "{wait:?}");
+                prop_assert!(wait <= bound + limits::RETRY_FLOOR, "{wait:?}");
             }
             let free = matches!(s.state, State::Idle | State::Waiting { queued: true, .. });
             prop_assert_eq!(s.deadline().is_none(), free, "{:?} must have a deadline", s.state());
