@@ -271,6 +271,11 @@ fn judge_life(
     if let Some(first) = sent.iter().find(|f| stored.contains(f)) {
         let again = judge::due_us(facts, *first) - life.started_us;
         report.again_us_max = report.again_us_max.max(again);
+        if again > RECORDING_WITHIN_US {
+            // Tells a node that was slow to start from a device that was asked more than once.
+            let asked: Vec<_> = sessions.iter().map(|s| s.opened_us - life.started_us).collect();
+            report.say(format!("camera {n}, run {run}: recorded after {again} us, asked after {asked:?} us"));
+        }
     } else if life.killed_us - life.started_us > RECORDING_WITHIN_US + report.lost_us_bound {
         report.again_us_max = report.again_us_max.max(life.killed_us - life.started_us);
         report.say(format!("camera {n}, run {run}: nothing stored"));
