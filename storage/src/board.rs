@@ -6,10 +6,10 @@ use std::sync::Arc;
 use fengsui_config::clock::UtcMicros;
 use fengsui_config::ids::StreamKey;
 use parking_lot::{Mutex, RwLock};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// Where a session stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum SessionState {
     /// Not wanted now (a sub-stream that nobody watches, or a disabled camera).
@@ -27,7 +27,7 @@ pub enum SessionState {
 }
 
 /// Class of the last failure. Texts are part of the API; the UI translates them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum FailureClass {
     /// Name not found, no route, connection refused or timed out.

@@ -1,6 +1,7 @@
 //! What outlives the moment: frames, hub, segments, catalogue, gaps, journal. No sockets, no RTSP, no HTTP.
 
 pub mod archive;
+pub mod backfill;
 pub mod board;
 pub mod catalogue;
 #[cfg(test)]

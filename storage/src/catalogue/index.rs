@@ -10,7 +10,7 @@ use super::log::{Packed, Record, encode};
 use super::rows::{CHUNK_ROWS, Rows};
 use crate::frame::GapReason;
 use crate::gaps::Interval;
-use crate::segment::Hash;
+use crate::segment::{Hash, is_stand_in};
 
 /// A segment without a footer: being written, given up, or left by a crash.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,8 +44,16 @@ pub(super) struct StreamRows {
 }
 
 impl StreamRows {
+    /// A segment that came from a node that recorded in the place of this one: the stream's own go on with their numbers and
+    /// their chain. One that this node recorded so itself was opened here before.
+    fn is_brought(&self, number: u32) -> bool {
+        is_stand_in(u64::from(number)) && !is_stand_in(u64::from(self.last_number))
+    }
+
     fn insert_closed(&mut self, row: Packed) {
-        self.last_number = self.last_number.max(row.number);
+        if !self.is_brought(row.number) {
+            self.last_number = self.last_number.max(row.number);
+        }
         self.open.retain(|o| o.number != row.number || o.start_ms != row.start_ms);
         self.closed.insert(row);
     }
@@ -132,7 +140,7 @@ impl Index {
             }
             Record::Closed { stream, row, hash } => {
                 let Some(rows) = self.rows_mut(stream) else { return };
-                if row.number >= rows.last_number {
+                if row.number >= rows.last_number && !rows.is_brought(row.number) {
                     rows.last_hash = hash;
                 }
                 rows.insert_closed(row);

@@ -29,6 +29,7 @@ mod strip;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -196,6 +197,8 @@ pub struct Catalogue {
     damages: Damages,
     /// Segments in somebody's hands.
     claims: claims::Claims,
+    /// The least numbers of the next segments of streams that are recorded in the place of another node.
+    number_floors: Mutex<BTreeMap<StreamKey, u64>>,
     /// When the log was last written afresh, or opened; held while it is.
     compacted: Mutex<MonoMicros>,
     /// What the last audit found.
@@ -236,6 +239,7 @@ impl Catalogue {
             on_closed: OnceLock::new(),
             damages: Damages::default(),
             claims: claims::Claims::default(),
+            number_floors: Mutex::default(),
         };
         catalogue.settle_open_gaps();
         Ok(Arc::new(catalogue))
@@ -301,7 +305,14 @@ impl Catalogue {
     /// The number of the stream's next segment; never one that was used before.
     #[must_use]
     pub fn next_number(&self, key: StreamKey) -> u64 {
-        self.inner.read().index.rows(&key).map_or(1, |r| u64::from(r.last_number) + 1)
+        let floor = self.number_floors.lock().get(&key).copied().unwrap_or(1);
+        self.inner.read().index.rows(&key).map_or(1, |r| u64::from(r.last_number) + 1).max(floor)
+    }
+
+    /// Which streams are recorded in the place of another node from now on, and the least number of the next segment of each
+    /// ([`crate::segment::stand_in_number`]).
+    pub fn set_number_floors(&self, floors: BTreeMap<StreamKey, u64>) {
+        *self.number_floors.lock() = floors;
     }
 
     /// Hash of the stream's newest closed segment; zeros when not known.

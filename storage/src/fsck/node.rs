@@ -1,5 +1,7 @@
 //! Everything that a node keeps, held against itself: volumes, key, catalogue, segments, journal, indexes of archives,
-//! retention. Reads alone; the node may run.
+//! retention, files of incidents. Reads alone; the node may run.
+
+mod files;
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -37,11 +39,13 @@ pub enum Section {
     Archive,
     /// Holds and deletions, as the journal tells them.
     Retention,
+    /// Files of incidents.
+    Attachments,
 }
 
 impl Section {
     /// All of them.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Volumes,
         Self::Key,
         Self::Catalogue,
@@ -49,6 +53,7 @@ impl Section {
         Self::Journal,
         Self::Archive,
         Self::Retention,
+        Self::Attachments,
     ];
 
     /// Its name on the command line and in reports.
@@ -62,6 +67,7 @@ impl Section {
             Self::Journal => "journal",
             Self::Archive => "archive",
             Self::Retention => "retention",
+            Self::Attachments => "attachments",
         }
     }
 }
@@ -204,6 +210,7 @@ pub fn run(
             Section::Journal => check.journal(),
             Section::Archive => check.archives(settle),
             Section::Retention => check.retention(),
+            Section::Attachments => check.attachments(),
         };
         let (files, bytes) = (found.files, found.bytes);
         progress(NodeProgress { section, files, bytes, total: Some(bytes) });

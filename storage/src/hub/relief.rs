@@ -5,15 +5,16 @@ use std::sync::atomic::Ordering;
 use super::Hub;
 
 impl Hub {
-    /// Brings the rings under their budget: first the warm starts of the largest rings go, then the oldest groups of
-    /// pictures of the largest backlogs. Goes a little below the budget, so that it seldom runs.
+    /// Keeps the rings within their budget: first the warm starts of the largest rings go, then the oldest groups of
+    /// pictures of the largest backlogs. An eighth of the budget is left for what takes memory beside the pictures' bytes
+    /// (ends of chunks, the allocator's own), and it goes a little below that, so that it seldom runs.
     pub(super) fn relieve(&self) {
-        if self.shared.ring_bytes.load(Ordering::Relaxed) <= self.budget_bytes {
+        if self.shared.ring_bytes.load(Ordering::Relaxed) <= self.budget_bytes - self.budget_bytes / 8 {
             return;
         }
         // One relief at a time is enough; the others go on receiving.
         let Some(_one) = self.relief.try_lock() else { return };
-        let target = self.budget_bytes - self.budget_bytes / 16;
+        let target = self.budget_bytes - self.budget_bytes / 16 * 3;
         let over = || self.shared.ring_bytes.load(Ordering::Relaxed) > target;
         let mut streams = self.streams();
         streams.sort_by_key(|s| std::cmp::Reverse(s.held.load(Ordering::Relaxed)));

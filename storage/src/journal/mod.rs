@@ -14,6 +14,7 @@ mod format;
 mod head;
 pub mod kinds;
 mod read;
+mod recent;
 mod recover;
 mod reduce;
 mod signed;
@@ -51,6 +52,7 @@ pub use snapshot::StateAt;
 pub use verify::{JournalDamage, VerifyOptions, VerifyReport, Witness};
 
 use head::HeadKeeper;
+use recent::Recent;
 use writer::{Answer, Request, Writer};
 
 /// One record.
@@ -207,6 +209,7 @@ pub struct Journal {
     found_at: UtcMicros,
     opened: MonoMicros,
     counters: Arc<Counters>,
+    recent: Arc<Recent>,
     head: Arc<HeadKeeper>,
     dropping: Mutex<()>,
     queue: Mutex<Option<mpsc::Sender<Request>>>,
@@ -244,7 +247,10 @@ impl Journal {
             HeadKeeper::new(fs.clone(), &dir, clock.clone(), key, node.clone(), epoch, counters.clone());
         head.advance(found.last_seq, found.last_hash);
         let head = Arc::new(head);
-        let parts = writer::Parts { fs: fs.clone(), clock: clock.clone(), node, epoch, file_bytes_max };
+        let recent = Arc::new(Recent::default());
+        let kept = recent.clone();
+        let parts =
+            writer::Parts { fs: fs.clone(), clock: clock.clone(), node, epoch, file_bytes_max, recent: kept };
         let writer = Writer::new(parts, &dir, found, counters.clone(), head.clone());
         let (sender, receiver) = mpsc::channel(limits::JOURNAL_QUEUE_MAX);
         let start = |name: &str, work: Box<dyn FnOnce() + Send>| {
@@ -265,6 +271,7 @@ impl Journal {
             opening,
             found_at,
             counters,
+            recent,
             head,
             dropping: Mutex::new(()),
             queue: Mutex::new(Some(sender)),

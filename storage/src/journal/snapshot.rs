@@ -55,11 +55,12 @@ impl Journal {
     /// # Errors
     /// As [`Self::state`].
     pub fn state_at<R: Reducer>(&self) -> Result<StateAt<R>, StoreError> {
-        let start = self.load_snapshot::<R>().unwrap_or_else(|why| {
-            tracing::warn!(name = R::NAME, "the snapshot is not used, because {why}");
-            None
+        let mut at = self.snapshot::<R>().unwrap_or(StateAt {
+            state: R::default(),
+            seq: 0,
+            hash: [0; 32],
+            reduced: 0,
         });
-        let mut at = start.unwrap_or(StateAt { state: R::default(), seq: 0, hash: [0; 32], reduced: 0 });
         for record in self.read(at.seq + 1)? {
             let record = record?;
             at.state.apply(&record)?;
@@ -67,6 +68,15 @@ impl Journal {
             at.reduced += 1;
         }
         Ok(at)
+    }
+
+    /// The state that was kept last, for whoever feeds it what follows; none when there is none to be trusted.
+    #[must_use]
+    pub fn snapshot<R: Reducer>(&self) -> Option<StateAt<R>> {
+        self.load_snapshot::<R>().unwrap_or_else(|why| {
+            tracing::warn!(name = R::NAME, "the snapshot is not used, because {why}");
+            None
+        })
     }
 
     fn snapshot_path(&self, name: &str) -> PathBuf {
@@ -112,6 +122,9 @@ impl Journal {
     /// # Errors
     /// When the journal cannot be read.
     pub fn record(&self, seq: u64) -> Result<Option<JournalRecord>, StoreError> {
+        if let Some(record) = self.recent(seq, 1).pop() {
+            return Ok(Some(record).filter(|r| r.seq == seq));
+        }
         match self.read(seq)?.next() {
             Some(record) => Ok(Some(record?).filter(|r| r.seq == seq)),
             None => Ok(None),

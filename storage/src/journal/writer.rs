@@ -10,6 +10,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::format::{ChainHash, FILE_HEAD, FileHead, encode_head, encode_record};
 use super::head::HeadKeeper;
+use super::recent::Recent;
 use super::recover::{Found, file_name};
 use super::{Counters, JournalError, JournalRecord};
 use crate::error::StoreError;
@@ -57,6 +58,7 @@ pub(super) struct Parts {
     pub node: String,
     pub epoch: u64,
     pub file_bytes_max: u64,
+    pub recent: Arc<Recent>,
 }
 
 pub(super) struct Writer {
@@ -72,6 +74,7 @@ pub(super) struct Writer {
     next_ordinal: u64,
     tail: Option<Tail>,
     counters: Arc<Counters>,
+    recent: Arc<Recent>,
 }
 
 impl Writer {
@@ -82,7 +85,7 @@ impl Writer {
         counters: Arc<Counters>,
         head: Arc<HeadKeeper>,
     ) -> Self {
-        let Parts { fs, clock, node, epoch, file_bytes_max } = parts;
+        let Parts { fs, clock, node, epoch, file_bytes_max, recent } = parts;
         Self {
             fs,
             dir: dir.to_path_buf(),
@@ -96,6 +99,7 @@ impl Writer {
             next_ordinal: found.next_ordinal,
             tail: found.tail,
             counters,
+            recent,
         }
     }
 
@@ -136,6 +140,7 @@ impl Writer {
                 self.seq = seq;
                 self.hash = hash;
                 self.head.advance(seq, hash);
+                self.recent.put(first, seq, bytes);
                 self.counters.last_seq.store(seq, Ordering::Release);
                 self.counters.records.fetch_add(group.len() as u64, Ordering::Relaxed);
                 for (number, request) in (first..).zip(group.drain(..)) {

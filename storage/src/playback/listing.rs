@@ -14,7 +14,7 @@ use crate::facets::Facet;
 use crate::frame::{StreamInfo, VideoParams};
 use crate::gaps::Interval;
 use crate::segment::mux::{self, Audience};
-use crate::segment::{FragmentEntry, SegmentRow};
+use crate::segment::{FragmentEntry, SegmentRow, is_stand_in};
 
 /// Lost footage, and the number of the segment that it is of.
 type Lost = [(u64, Interval)];
@@ -22,6 +22,8 @@ type Lost = [(u64, Interval)];
 /// What a listing needs of one segment.
 struct Table<'a> {
     row: &'a SegmentRow,
+    /// The time of it that is shown.
+    shown: (UtcMicros, UtcMicros),
     info: &'a StreamInfo,
     fragments: &'a [FragmentEntry],
     /// Id of the stored init segment.
@@ -61,20 +63,26 @@ impl Footage {
         lost: &Lost,
         each: &mut dyn FnMut(Table<'_>) -> Result<ControlFlow<()>, StoreError>,
     ) -> Result<(), StoreError> {
-        for row in recording_order(self.index.segments(key, from, to)) {
-            // An open segment without a group has nothing to show.
-            if !row.closed && row.bytes == 0 {
-                continue;
-            }
+        let rows = recording_order(self.index.segments(key, from, to));
+        for row in &rows {
+            // An open segment without a group has nothing to show; nor has one of another node where there is our own.
+            let Some(shown) = shown(&rows, row).filter(|_| row.closed || row.bytes > 0) else { continue };
+            let row = row.clone();
             let flow = if let Some(Facet { info, init, fragments }) = self.facet(&row, lost) {
-                each(Table { row: &row, info: &info, fragments: &fragments, init: &|| Ok(init.clone()) })?
+                each(Table {
+                    row: &row,
+                    shown,
+                    info: &info,
+                    fragments: &fragments,
+                    init: &|| Ok(init.clone()),
+                })?
             } else {
                 match self.reader_at(key, row.start_ms, row.number) {
                     Ok((row, reader)) => {
                         let reader = reader.read();
                         let (info, fragments) = (reader.info(), reader.fragments());
                         let init = || reader.init().map(|init| content_id(&init));
-                        each(Table { row: &row, info, fragments, init: &init })?
+                        each(Table { row: &row, shown, info, fragments, init: &init })?
                     }
                     Err(error) if is_unreachable(&error) => return Err(error),
                     Err(error) => {
@@ -115,7 +123,8 @@ impl Footage {
             }
             let Some(made) = &made else { return Ok(ControlFlow::Continue(())) };
             let before = list.items.len();
-            let listed = within(t.fragments, from, to).iter().filter(|f| f.frames > 0);
+            let listed =
+                within(t.fragments, from.max(t.shown.0), to.min(t.shown.1)).iter().filter(|f| f.frames > 0);
             let listed = listed.filter(|f| !is_lost(&lost, t.row, f)).map(|f| Gop {
                 id: gop_id(t.row, f.index),
                 from: f.utc,
@@ -142,7 +151,7 @@ impl Footage {
         let mut out = Vec::new();
         let lost = self.index.lost(key, from, to);
         self.tables(key, (from, to), &lost, &mut |t| {
-            let fragments = within(t.fragments, from, to).iter();
+            let fragments = within(t.fragments, from.max(t.shown.0), to.min(t.shown.1)).iter();
             let fragments: Vec<_> = fragments.filter(|f| !is_lost(&lost, t.row, f)).copied().collect();
             if fragments.is_empty() {
                 return Ok(ControlFlow::Continue(()));
@@ -158,9 +167,35 @@ impl Footage {
     }
 }
 
+/// Brings segments into the order in which they are played; `rows` stand in order of start. What other nodes recorded in this
+/// one's place has numbers of its own and comes where it begins.
+pub(super) fn recording_order(rows: Vec<SegmentRow>) -> Vec<SegmentRow> {
+    let (others, own): (Vec<_>, Vec<_>) = rows.into_iter().partition(|row| is_stand_in(row.number));
+    let (mut others, mut out) = (in_order(others).into_iter().peekable(), Vec::new());
+    for row in in_order(own) {
+        out.extend(std::iter::from_fn(|| others.next_if(|other| other.start() < row.start())));
+        out.push(row);
+    }
+    out.extend(others);
+    out
+}
+
+/// The time of a segment that is shown: all of one that this node recorded for itself; of another's what no own one covers,
+/// from the last own one before it to the first one that begins within it. None when nothing is left.
+fn shown(rows: &[SegmentRow], row: &SegmentRow) -> Option<(UtcMicros, UtcMicros)> {
+    let (start, end) = (row.start(), if row.closed { row.end() } else { UtcMicros(i64::MAX) });
+    if !is_stand_in(row.number) {
+        return Some((UtcMicros(i64::MIN), UtcMicros(i64::MAX)));
+    }
+    let own = || rows.iter().filter(|own| !is_stand_in(own.number));
+    let before = own().filter(|own| own.start() <= start).map(SegmentRow::end).max().unwrap_or(start);
+    let after = own().map(SegmentRow::start).filter(|own| *own > start).min().unwrap_or(end);
+    Some((before.max(start), after.min(end))).filter(|(from, to)| from < to)
+}
+
 /// Brings segments that overlap in time, because the clock was set back between them, into the order of recording: so
 /// whoever plays across sees one seam, not one at every segment. `rows` stand in order of start.
-pub(super) fn recording_order(mut rows: Vec<SegmentRow>) -> Vec<SegmentRow> {
+fn in_order(mut rows: Vec<SegmentRow>) -> Vec<SegmentRow> {
     let mut at = 0;
     while at < rows.len() {
         let mut end = at + 1;

@@ -33,6 +33,8 @@ pub(super) struct Worker {
     index: usize,
     volume: Volume,
     streams: Vec<StreamRecorder>,
+    /// How many these were at the last look.
+    count: usize,
     buf: PageBuf,
     synced: MonoMicros,
     written: bool,
@@ -41,7 +43,16 @@ pub(super) struct Worker {
 impl Worker {
     pub(super) fn new(core: Arc<Core>, index: usize, volume: Volume) -> Self {
         let synced = core.options.clock.mono();
-        Self { core, index, volume, streams: Vec::new(), buf: PageBuf::default(), synced, written: false }
+        Self {
+            core,
+            index,
+            volume,
+            streams: Vec::new(),
+            count: 0,
+            buf: PageBuf::default(),
+            synced,
+            written: false,
+        }
     }
 
     pub(super) fn id(&self) -> &VolumeId {
@@ -69,6 +80,7 @@ impl Worker {
         if let Some(cell) = self.core.volumes.get(self.index) {
             self.streams.append(&mut cell.inbox.lock());
         }
+        self.count = self.streams.len();
         self.probe(utc, mono);
         match self.volume.status().state {
             VolumeState::Ok => self.look(),
@@ -210,6 +222,7 @@ impl Worker {
             root: &status.root,
             leaving: false,
             room: status.free_bytes.saturating_sub(status.reserve_bytes),
+            streams: self.count,
             now: self.core.options.clock.utc(),
             buf: &mut self.buf,
         }

@@ -32,7 +32,7 @@ use crate::frame::StreamInfo;
 
 pub use check::{FileCheck, check};
 pub use key::{KeyId, NodeKey};
-pub use name::{SegmentFlags, SegmentName, SegmentRow, stream_dir};
+pub use name::{SegmentFlags, SegmentName, SegmentRow, is_stand_in, stand_in_number, stream_dir};
 pub use reader::{FragmentEntry, SegmentReader};
 pub(crate) use recovery::has_footer;
 pub use recovery::{Finished, Outcome, Recovery, finish_torn, recover};

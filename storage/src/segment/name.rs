@@ -48,6 +48,27 @@ impl fmt::Display for SegmentFlags {
     }
 }
 
+/// Numbers from here on are of segments that a node recorded in the place of another. Each node counts for itself, and these
+/// files come to lie beside those of the owner: a number of their own keeps them apart.
+const STAND_IN_NUMBERS: u64 = 1 << 31;
+
+/// 2020-01-01, from which such numbers count.
+const STAND_IN_EPOCH_S: i64 = 1_577_836_800;
+
+/// Whether a segment with this number was recorded by a node in the place of another.
+#[must_use]
+pub fn is_stand_in(number: u64) -> bool {
+    number >= STAND_IN_NUMBERS
+}
+
+/// The least number of a segment that a node records in the place of another from `now` on. It grows by one in two seconds,
+/// faster than segments come, so that no number comes twice, whatever was recorded and forgotten before; it lasts until 2088.
+#[must_use]
+pub fn stand_in_number(now: UtcMicros) -> u64 {
+    let halves = (now.millis() / 1000).saturating_sub(STAND_IN_EPOCH_S).max(0) / 2;
+    STAND_IN_NUMBERS + u64::try_from(halves).unwrap_or(0) % (1 << 30)
+}
+
 /// A parsed file name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SegmentName {

@@ -113,6 +113,12 @@ impl Surveyor {
         Ok(Self { reader, next: 0, chain, reached: None, end, bytes, done: false, damages })
     }
 
+    /// End of the footage that the file tells of.
+    #[must_use]
+    pub fn reached(&self) -> Option<UtcMicros> {
+        self.reader.fragments().iter().map(|f| f.utc_end).max()
+    }
+
     /// Reads and checks the next part. Returns the bytes that it took; none at the end.
     pub fn step(&mut self) -> Result<Option<u64>, StoreError> {
         if self.done {

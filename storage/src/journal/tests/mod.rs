@@ -2,6 +2,7 @@
 
 mod anchor;
 mod lifetimes;
+mod recent;
 mod term;
 
 use fengsui_config::clock::ManualClock;
