@@ -4,9 +4,12 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use crate::archive::ArchiveConfig;
+use crate::central::CentralTopology;
 use crate::env::Env;
 use crate::finding::{Refusals, Warning};
 use crate::ids::{NodeId, VolumeId};
+use crate::outward::WebhookConfig;
+use crate::relay::RelayConfig;
 use crate::retention::{RetentionConfig, WaterMarks};
 use crate::topology::Topology;
 
@@ -25,6 +28,10 @@ pub struct Config {
     pub journal: JournalConfig,
     /// How cameras are read.
     pub ingest: IngestConfig,
+    /// How it speaks with other nodes; none: it is alone.
+    pub relay: Option<RelayConfig>,
+    /// Whom it tells what happens to alarms and incidents; none is the usual case.
+    pub webhooks: Vec<WebhookConfig>,
     /// The tree of places and cameras.
     pub topology: Topology,
     /// Folder of the configuration file; relative paths started here.
@@ -146,6 +153,19 @@ impl Config {
     /// Every refusal at once, each with file, line, key, value and remedy.
     pub fn load(path: &Path, env: &dyn Env) -> Result<(Self, Vec<Warning>), Refusals> {
         crate::load::load(path, env)
+    }
+
+    /// As [`Config::load`], with the places and cameras of the node's centre instead of the files' own. User and password
+    /// of a camera are those of the files.
+    ///
+    /// # Errors
+    /// As [`Config::load`].
+    pub fn load_central(
+        path: &Path,
+        env: &dyn Env,
+        central: &CentralTopology,
+    ) -> Result<(Self, Vec<Warning>), Refusals> {
+        crate::load::load_central(path, env, central)
     }
 
     /// Checks a configuration given as text; `path` says in which file findings are and where relative paths start.

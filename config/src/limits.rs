@@ -1,6 +1,32 @@
 //! Every bound of the system by name. A queue, cache or buffer anywhere in the code takes its bound from here.
 
+mod command;
+mod duty;
+mod duty_node;
+mod duty_units;
+mod outward;
+mod people;
+mod relay;
+mod relay_live;
+mod report;
+mod rules;
+mod search;
+mod standby;
+
 use std::time::Duration;
+
+pub use command::*;
+pub use duty::*;
+pub use duty_node::*;
+pub use duty_units::*;
+pub use outward::*;
+pub use people::*;
+pub use relay::*;
+pub use relay_live::*;
+pub use report::*;
+pub use rules::*;
+pub use search::*;
+pub use standby::*;
 
 /// Oldest unflushed picture a recorder may hold in memory; with the write itself it stays within the 2 s promise.
 pub const FLUSH_AGE_MAX: Duration = Duration::from_millis(1700);
@@ -50,7 +76,7 @@ pub const OPENING_PER_DEVICE_MAX: usize = 2;
 /// Shortest time between two attempts on one stream of one device.
 pub const RETRY_FLOOR: Duration = Duration::from_secs(5);
 /// First and largest back-off of an ordinary error (full jitter below it).
-pub const BACKOFF_ORDINARY: (Duration, Duration) = (Duration::from_secs(2), Duration::from_secs(30));
+pub const BACKOFF_ORDINARY: (Duration, Duration) = (Duration::from_secs(2), Duration::from_secs(20));
 /// First and largest back-off after a refused password: the slow lane.
 pub const BACKOFF_AUTH: (Duration, Duration) = (Duration::from_secs(30), Duration::from_secs(600));
 /// How long a sub-stream that nobody watches any more stays open.
@@ -170,6 +196,8 @@ pub const CATALOGUE_FLUSH_INTERVAL: Duration = Duration::from_secs(1);
 pub const JOURNAL_QUEUE_MAX: usize = 1024;
 /// Records that one journal sync may cover.
 pub const JOURNAL_GROUP_MAX: usize = 256;
+/// Bytes of the newest records that a journal keeps in memory for those who follow it.
+pub const JOURNAL_RECENT_BYTES_MAX: usize = 1 << 20;
 /// A journal file that is longer is followed by a new one.
 pub const JOURNAL_FILE_BYTES_MAX: u64 = 16 << 20;
 /// A journal file that has taken records for this long is followed by a new one: files are dropped whole.
@@ -371,3 +399,97 @@ pub const FACET_PASS_INTERVAL: Duration = Duration::from_secs(3600);
 pub const FACET_ROOM_INTERVAL: Duration = Duration::from_secs(10);
 /// First and largest pause after the store of facets failed.
 pub const BACKOFF_FACETS: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(600));
+/// How far ahead of the reader's clock the time of an event may be; what is further ahead comes from a wrong clock.
+pub const EVENT_AHEAD_MAX: Duration = Duration::from_secs(300);
+/// Bytes of one event as JSON.
+pub const EVENT_BYTES_MAX: usize = 16 << 10;
+/// Characters of the text of an event.
+pub const EVENT_TEXT_CHARS_MAX: usize = 500;
+/// Bytes of the data of an event as JSON.
+pub const EVENT_DATA_BYTES_MAX: usize = 4 << 10;
+/// Characters of the cause of an event, and of its part.
+pub const EVENT_CAUSE_CHARS_MAX: usize = 160;
+/// Characters of the name of an input of a device.
+pub const EVENT_INPUT_CHARS_MAX: usize = 64;
+/// Events of one request.
+pub const EVENT_BATCH_MAX: usize = 100;
+/// Events that one record may stand for; far above what a flood brings between two records.
+pub const EVENT_COUNT_MAX: u64 = 1 << 40;
+/// Marks of requests (`Idempotency-Key`) that one folded record carries; with more it is written early.
+pub const EVENT_MARKS_MAX: usize = 150;
+/// Characters of an `Idempotency-Key`.
+pub const EVENT_KEY_CHARS_MAX: usize = 128;
+/// Requests whose `Idempotency-Key` is remembered for each sender.
+pub const EVENT_KEYS_PER_SENDER_MAX: usize = 2048;
+/// Senders whose keys are remembered; the one that was silent longest is forgotten first.
+pub const EVENT_KEY_SENDERS_MAX: usize = 512;
+/// Records of one camera from one source that may follow each other at once.
+pub const EVENT_LANE_BURST: u32 = 20;
+/// After that, the least time between two of them: what comes in between is counted in the next.
+pub const EVENT_LANE_INTERVAL: Duration = Duration::from_millis(500);
+/// Causes of one camera from one source that wait apart; what has another one meanwhile is counted together.
+pub const EVENT_LANE_CAUSES_MAX: usize = 8;
+/// Causes that such a sum names.
+pub const EVENT_CAUSES_NAMED_MAX: usize = 16;
+/// Records of one token or operator, all cameras together, that may follow each other at once.
+pub const EVENT_SENDER_BURST: u32 = 200;
+/// After that, the least time between two of them.
+pub const EVENT_SENDER_INTERVAL: Duration = Duration::from_millis(50);
+/// Records of the node's own watching that may follow each other at once: a whole city that goes dark.
+pub const EVENT_NODE_BURST: u32 = 4096;
+/// After that, the least time between two of them.
+pub const EVENT_NODE_INTERVAL: Duration = Duration::from_millis(5);
+/// Cameras and sources that the limiter of events remembers.
+pub const EVENT_LANES_MAX: usize = 200_000;
+/// Events of all senders that wait for their record.
+pub const EVENT_WAITING_MAX: usize = 50_000;
+/// Events of one sender that wait for their record.
+pub const EVENT_WAITING_PER_SENDER_MAX: usize = 5_000;
+/// Records of events that are handed to the journal together.
+pub const EVENT_RECORDS_AT_ONCE_MAX: usize = 64;
+/// How long the node waits before it tries again to note its own events after the journal refused.
+pub const EVENT_RETRY_INTERVAL: Duration = Duration::from_secs(1);
+/// Rows of events that are open at once; beyond that the one that was silent longest counts as over.
+pub const EVENT_ROWS_OPEN_MAX: usize = 20_000;
+/// Rows of events that are over and still in memory; the journal has all.
+pub const EVENT_ROWS_OVER_MAX: usize = 5_000;
+/// Things that one row of events keeps apart as open.
+pub const EVENT_PARTS_MAX: usize = 2_000;
+/// An event of a cause that was silent for longer begins a new row.
+pub const EVENT_JOIN_WITHIN: Duration = Duration::from_secs(600);
+/// How often the states of a node are looked at for events.
+pub const EVENT_LOOK_INTERVAL: Duration = Duration::from_millis(500);
+/// How long a camera must fail before it is called offline.
+pub const EVENT_OFFLINE_AFTER: Duration = Duration::from_secs(10);
+/// How long a camera must send nothing, its session open, before it is called stalled.
+pub const EVENT_STALLED_AFTER: Duration = Duration::from_secs(2);
+/// How long a camera must play before it is called online again.
+pub const EVENT_ONLINE_AFTER: Duration = Duration::from_secs(3);
+/// How long a due stream must not reach the disk before a gap is told.
+pub const EVENT_GAP_AFTER: Duration = Duration::from_secs(10);
+/// How long it must reach the disk before the gap is over.
+pub const EVENT_GAP_OVER_AFTER: Duration = Duration::from_secs(3);
+/// A camera's clock that is this far off fails (DOMAIN: clock offset).
+pub const EVENT_CLOCK_FAIL: Duration = Duration::from_secs(3);
+/// One that is this near passes again.
+pub const EVENT_CLOCK_PASS: Duration = Duration::from_secs(1);
+/// How long either must hold.
+pub const EVENT_CLOCK_AFTER: Duration = Duration::from_secs(30);
+/// Packets of a camera lost within [`EVENT_LOST_WINDOW`] that cost pictures people notice.
+pub const EVENT_LOST_PACKETS_MIN: u64 = 20;
+/// The window of that count.
+pub const EVENT_LOST_WINDOW: Duration = Duration::from_secs(10);
+/// How long fewer must be lost before it is over.
+pub const EVENT_LOST_OVER_AFTER: Duration = Duration::from_secs(60);
+/// How long a volume must be in a state before it is told.
+pub const EVENT_VOLUME_AFTER: Duration = Duration::from_secs(3);
+/// How long the journal must write without a failure before its trouble is over.
+pub const EVENT_JOURNAL_OVER_AFTER: Duration = Duration::from_secs(60);
+/// Tokens of devices and other systems, revoked ones included.
+pub const TOKENS_MAX: usize = 2_000;
+/// Cameras and places that the scope of one token names.
+pub const TOKEN_SCOPE_MAX: usize = 2_000;
+/// Events a minute that a token may send, when nothing is said.
+pub const TOKEN_RATE_DEFAULT: u32 = 20_000;
+/// Bounds of that.
+pub const TOKEN_RATE: (u32, u32) = (1, 600_000);

@@ -68,7 +68,8 @@ pub fn import(config: &Path, table: &Path, target: &Path, env: &dyn Env) -> Resu
     };
     let codes: BTreeSet<CameraId> =
         sections.iter().filter_map(|section| section.shown_text("code")?.parse().ok()).collect();
-    let source = Source { path: config, text: None, without: Some(target), extra: sections, env };
+    let source =
+        Source { path: config, text: None, without: Some(target), extra: sections, env, central: None };
     let (config, warnings) = load_with(source, out)?;
     let cameras =
         config.topology.cameras.values().filter(|camera| codes.contains(&camera.id)).cloned().collect();

@@ -11,24 +11,17 @@ pub fn places(topology: &Topology) -> String {
     table.open("[city]");
     table.text("code", topology.city.code);
     table.text("name", &topology.city.name);
-    for sub_centre in topology.sub_centres.values() {
-        table.open("[[sub_centre]]");
-        table.text("code", sub_centre.code);
-        table.text("name", &sub_centre.name);
-    }
-    for station in topology.stations.values() {
-        table.open("[[station]]");
-        table.text("code", station.code);
-        table.text("name", &station.name);
-        table.text("sub_centre", station.sub_centre);
-    }
-    for site in topology.sites.values() {
-        table.open("[[site]]");
-        table.text("code", site.code);
-        table.text("name", &site.name);
-        table.text("station", site.station);
-        table.text("kind", site.kind);
-        table.position(site.position);
+    table.tree(topology);
+    table.0
+}
+
+/// What a centre may change of a node, as TOML: places but the city, and cameras without user and password.
+#[must_use]
+pub fn central(topology: &Topology) -> String {
+    let mut table = Table::default();
+    table.tree(topology);
+    for camera in topology.cameras.values() {
+        table.camera(camera, |key| !matches!(key, "user" | "password"));
     }
     table.0
 }
@@ -39,13 +32,7 @@ pub fn places(topology: &Topology) -> String {
 pub fn cameras<'a>(cameras: impl IntoIterator<Item = &'a Camera>) -> String {
     let mut table = Table::default();
     for camera in cameras {
-        table.open("[[camera]]");
-        for (key, value) in fields(camera) {
-            match value {
-                Field::Text(text) => table.text(key, text),
-                Field::Plain(text) => table.plain(key, text),
-            }
-        }
+        table.camera(camera, |_| true);
     }
     table.0
 }
@@ -65,6 +52,7 @@ pub(crate) fn fields(camera: &Camera) -> Vec<(&'static str, Field)> {
     text("code", Some(camera.id.to_string()));
     text("name", Some(camera.name.clone()));
     text("site", Some(camera.site.to_string()));
+    text("standby_for", camera.standby_for.as_ref().map(ToString::to_string));
     text("class", (camera.class == CameraClass::Key).then(|| "key".to_owned()));
     text("record", (camera.record == RecordPolicy::Never).then(|| "never".to_owned()));
     text("transport", (camera.transport == Transport::Udp).then(|| "udp".to_owned()));
@@ -105,6 +93,38 @@ impl Table {
     fn open(&mut self, header: &str) {
         let gap = if self.0.is_empty() { "" } else { "\n" };
         self.line(format_args!("{gap}{header}"));
+    }
+
+    fn tree(&mut self, topology: &Topology) {
+        for sub_centre in topology.sub_centres.values() {
+            self.open("[[sub_centre]]");
+            self.text("code", sub_centre.code);
+            self.text("name", &sub_centre.name);
+        }
+        for station in topology.stations.values() {
+            self.open("[[station]]");
+            self.text("code", station.code);
+            self.text("name", &station.name);
+            self.text("sub_centre", station.sub_centre);
+        }
+        for site in topology.sites.values() {
+            self.open("[[site]]");
+            self.text("code", site.code);
+            self.text("name", &site.name);
+            self.text("station", site.station);
+            self.text("kind", site.kind);
+            self.position(site.position);
+        }
+    }
+
+    fn camera(&mut self, camera: &Camera, wanted: impl Fn(&str) -> bool) {
+        self.open("[[camera]]");
+        for (key, value) in fields(camera).into_iter().filter(|(key, _)| wanted(key)) {
+            match value {
+                Field::Text(text) => self.text(key, text),
+                Field::Plain(text) => self.plain(key, text),
+            }
+        }
     }
 
     fn text(&mut self, key: &str, value: impl Display) {

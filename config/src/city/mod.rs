@@ -195,6 +195,7 @@ impl Plan {
             name: format!("{name}{}号{model}", lap + 1),
             site,
             enabled: true,
+            standby_for: None,
             class: if key { CameraClass::Key } else { CameraClass::Normal },
             record: RecordPolicy::Always,
             transport: options.transport,

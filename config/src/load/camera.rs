@@ -8,18 +8,19 @@ use url::Url;
 use super::places::{Places, name, position};
 use super::section::{Findings, Section, Spot, Text, holds_credentials, mask_url};
 use crate::env::Env;
-use crate::ids::{CameraId, StreamKind};
+use crate::ids::{CameraId, NodeId, StreamKind};
 use crate::limits;
 use crate::sealed::SecretKey;
 use crate::secret::{Credentials, Secret};
 use crate::topology::{Camera, CameraClass, Dossier, RecordPolicy, StreamSource, Transport};
 
 /// Every key of a camera, in the order in which tables are written.
-pub(crate) const COLUMNS: [&str; 25] = [
+pub(crate) const COLUMNS: [&str; 26] = [
     "code",
     "name",
     "site",
     "enabled",
+    "standby_for",
     "class",
     "record",
     "transport",
@@ -97,10 +98,22 @@ impl<'a> Keys<'a> {
     }
 }
 
+/// What the check of cameras needs to know of the node.
+#[derive(Clone, Copy)]
+pub(super) struct Own<'a> {
+    /// Its name, as far as it has a good one.
+    pub id: Option<&'a NodeId>,
+    /// Its centre knows it by this name, as far as that is known.
+    pub at_centre: Option<&'a NodeId>,
+    /// It has a centre.
+    pub has_centre: bool,
+}
+
 /// Checks all cameras.
 pub(super) fn cameras(
     sections: Vec<Section>,
     places: &mut Places,
+    own: Own<'_>,
     mut keys: Keys<'_>,
     out: &mut Findings,
 ) -> BTreeMap<CameraId, Camera> {
@@ -112,7 +125,7 @@ pub(super) fn cameras(
         return cameras;
     }
     for section in sections {
-        if let Some(camera) = camera(section, places, &mut keys, &mut addresses, out) {
+        if let Some(camera) = camera(section, places, own, &mut keys, &mut addresses, out) {
             cameras.insert(camera.id, camera);
         }
     }
@@ -122,6 +135,7 @@ pub(super) fn cameras(
 fn camera(
     mut section: Section,
     places: &mut Places,
+    own: Own<'_>,
     keys: &mut Keys<'_>,
     addresses: &mut BTreeMap<Url, Spot>,
     out: &mut Findings,
@@ -131,6 +145,7 @@ fn camera(
     let name = name(&mut section, out);
     let site = places.parent(&mut section, "site", "site", out);
     let enabled = section.truth(out, "enabled");
+    let standby_for = standby_for(&mut section, own, out);
     let class = section.word(out, "class", &[("normal", CameraClass::Normal), ("key", CameraClass::Key)]);
     let record =
         section.word(out, "record", &[("always", RecordPolicy::Always), ("never", RecordPolicy::Never)]);
@@ -149,6 +164,7 @@ fn camera(
         name: name?,
         site: site?,
         enabled: enabled.unwrap_or(true),
+        standby_for,
         class: class.unwrap_or_default(),
         record: record.unwrap_or_default(),
         transport: transport.unwrap_or_default(),
@@ -158,6 +174,28 @@ fn camera(
         position,
         dossier,
     })
+}
+
+/// The node for which this one stands by: another one, and there is a centre that says when.
+fn standby_for(section: &mut Section, own: Own<'_>, out: &mut Findings) -> Option<NodeId> {
+    let text = section.text(out, "standby_for")?;
+    let Ok(node) = text.value.parse::<NodeId>() else {
+        let remedy = "write the name of the node that records this camera: 1 to 32 of a-z, 0-9 and '-'";
+        section.refuse(out, "standby_for", &text, "is no short name", remedy);
+        return None;
+    };
+    if [own.id, own.at_centre].contains(&Some(&node)) {
+        let remedy = "take the key out, and the camera is this node's own; or name the other node";
+        section.refuse(out, "standby_for", &text, "is this node itself", remedy);
+        return None;
+    }
+    if !own.has_centre {
+        let problem = "needs a centre, which says when that node is gone, and this node has none";
+        let remedy = "write centre under [relay], or take the key out";
+        section.refuse(out, "standby_for", &text, problem, remedy);
+        return None;
+    }
+    Some(node)
 }
 
 /// An RTSP address without credentials.

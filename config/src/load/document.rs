@@ -24,9 +24,9 @@ pub(crate) struct Document {
 }
 
 /// Sections that a configuration has once.
-const SINGLES: [&str; 7] = ["node", "web", "storage", "retention", "journal", "ingest", "city"];
+const SINGLES: [&str; 8] = ["node", "web", "storage", "retention", "journal", "ingest", "relay", "city"];
 /// Sections that a configuration has many times.
-const MANY: [&str; 4] = ["sub_centre", "station", "site", "camera"];
+const MANY: [&str; 5] = ["sub_centre", "station", "site", "camera", "webhook"];
 
 /// Turns byte offsets into lines and columns.
 struct Lines<'a> {
@@ -94,6 +94,7 @@ fn top_level(
                         within(document, lines, table, ("volume", "storage.volume"), out);
                         within(document, lines, table, ("archive", "storage.archive"), out);
                     }
+                    "relay" => within(document, lines, table, ("node_link", "relay.node_link"), out),
                     "retention" => within(document, lines, table, ("class", "retention.class"), out),
                     _ => {}
                 }

@@ -3,9 +3,12 @@
 
 mod archive;
 mod camera;
+pub(crate) mod central;
 mod document;
 mod node;
+mod outward;
 mod places;
+mod relay;
 mod retention;
 pub(crate) mod section;
 
@@ -13,7 +16,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
-use crate::checked::Config;
+use crate::central::CentralTopology;
+use crate::checked::{Config, NodeConfig};
 use crate::env::Env;
 use crate::finding::{Refusals, Warning};
 use crate::limits;
@@ -38,20 +42,30 @@ pub(crate) struct Source<'a> {
     pub extra: Vec<Section>,
     /// Where `env:` secrets come from.
     pub env: &'a dyn Env,
+    /// Places and cameras of the node's centre, in force instead of the files'.
+    pub central: Option<&'a CentralTopology>,
 }
 
 /// See [`Config::load`].
 pub(crate) fn load(path: &Path, env: &dyn Env) -> Result<(Config, Vec<Warning>), Refusals> {
-    run(Source { path, text: None, without: None, extra: Vec::new(), env }, Findings::default(), RENAMED)
+    let source = Source { path, text: None, without: None, extra: Vec::new(), env, central: None };
+    run(source, Findings::default(), RENAMED)
+}
+
+/// See [`Config::load_central`].
+pub(crate) fn load_central(
+    path: &Path,
+    env: &dyn Env,
+    central: &CentralTopology,
+) -> Result<(Config, Vec<Warning>), Refusals> {
+    let source = Source { path, text: None, without: None, extra: Vec::new(), env, central: Some(central) };
+    run(source, Findings::default(), RENAMED)
 }
 
 /// See [`Config::parse`].
 pub(crate) fn parse(text: &str, path: &Path, env: &dyn Env) -> Result<(Config, Vec<Warning>), Refusals> {
-    run(
-        Source { path, text: Some(text), without: None, extra: Vec::new(), env },
-        Findings::default(),
-        RENAMED,
-    )
+    let source = Source { path, text: Some(text), without: None, extra: Vec::new(), env, central: None };
+    run(source, Findings::default(), RENAMED)
 }
 
 /// Checks a configuration together with sections from elsewhere and what was already found in them.
@@ -64,6 +78,19 @@ pub(crate) fn load_with(source: Source<'_>, out: Findings) -> Result<(Config, Ve
 /// # Errors
 /// What is wrong with the file as TOML or with its `[node]`.
 pub fn secret_key_path(path: &Path) -> Result<PathBuf, Refusals> {
+    node_alone(path).map(|node| node.secret_key)
+}
+
+/// Folder of what the node keeps, from a configuration that need not be valid otherwise.
+///
+/// # Errors
+/// As [`secret_key_path`].
+pub fn data_folder(path: &Path) -> Result<PathBuf, Refusals> {
+    node_alone(path).map(|node| node.data)
+}
+
+/// `[node]` alone.
+fn node_alone(path: &Path) -> Result<NodeConfig, Refusals> {
     let mut out = Findings::default();
     let base = folder(path);
     let mut files = Files::new(None);
@@ -72,10 +99,7 @@ pub fn secret_key_path(path: &Path) -> Result<PathBuf, Refusals> {
         return Err(out.0);
     }
     let node = node::node(single(&mut singles, "node", &root(path), &mut out), &base, &mut out);
-    match node {
-        Some(node) => Ok(node.secret_key),
-        None => Err(out.0),
-    }
+    node.ok_or(out.0)
 }
 
 /// The text of the main file and of everything that it includes, as far as they can be read.
@@ -91,7 +115,7 @@ fn run(
     mut out: Findings,
     renamed: &[Renamed],
 ) -> Result<(Config, Vec<Warning>), Refusals> {
-    let Source { path, text, without, extra, env } = source;
+    let Source { path, text, without, extra, env, central } = source;
     let base = folder(path);
     let mut document = Files::new(without).gather(path, text, &mut out);
     if document.unread {
@@ -99,6 +123,9 @@ fn run(
         return Err(out.0);
     }
     document.many.extend(extra);
+    if let Some(central) = central {
+        central::replace(&mut document.many, central, &mut out);
+    }
     for section in document.singles.iter_mut().chain(&mut document.many) {
         section.rename(renamed, &mut out);
     }
@@ -132,6 +159,8 @@ fn check(
         by_kind.entry(section.kind).or_default().push(section);
     }
     let mut of = |kind: &str| by_kind.remove(kind).unwrap_or_default();
+    let relay = optional(&mut singles, "relay", out);
+    let relay = relay::relay(relay, of("relay.node_link"), node.as_ref(), &base, out);
     let data = node.as_ref().map(|node| node.data.as_path());
     let storage = node::storage(storage, of("storage.volume"), &base, data, &whole, out);
     let retention = retention::retention(kept, of("retention.class"), out);
@@ -145,8 +174,15 @@ fn check(
     places.sub_centres(of("sub_centre"), out);
     places.stations(of("station"), out);
     places.sites(of("site"), out);
-    let keys = camera::Keys::new(env, &base, secret_key());
-    let cameras = camera::cameras(of("camera"), &mut places, keys, out);
+    let mut keys = camera::Keys::new(env, &base, secret_key());
+    let webhooks = outward::webhooks(of("webhook"), &base, &mut keys, out);
+    let upward = relay.as_ref().and_then(|relay| relay.upward.as_ref());
+    let own = camera::Own {
+        id: node.as_ref().map(|node| &node.id),
+        at_centre: upward.map(|up| &up.node),
+        has_centre: upward.is_some(),
+    };
+    let cameras = camera::cameras(of("camera"), &mut places, own, keys, out);
     let places::Places { city, sub_centres, stations, sites, .. } = places;
     Some(Config {
         node: node?,
@@ -155,6 +191,8 @@ fn check(
         retention,
         journal,
         ingest,
+        relay,
+        webhooks,
         topology: Topology { city: city?, sub_centres, stations, sites, cameras },
         base,
     })

@@ -230,6 +230,20 @@ impl Section {
         self.cells.get(key).map_or_else(|| self.spot.clone(), |cell| cell.spot.clone())
     }
 
+    /// Whether a key is written, asked for or not.
+    pub fn has(&self, key: &str) -> bool {
+        self.cells.contains_key(key)
+    }
+
+    /// Gives this section the values of another for those of `keys` that the other has.
+    pub fn lend(&mut self, from: &Self, keys: &[&str]) {
+        for key in keys {
+            if let Some(cell) = from.cells.get(*key) {
+                self.cells.insert((*key).to_owned(), cell.clone());
+            }
+        }
+    }
+
     /// Takes a value out, whatever it is.
     pub fn take(&mut self, key: &'static str) -> Option<Cell> {
         self.asked.push(key);

@@ -103,6 +103,7 @@ fn a_renamed_key_works_and_warns() {
         without: None,
         extra: Vec::new(),
         env: &env,
+        central: None,
     };
     let (_, warnings) =
         run(source, Findings::default(), &table).unwrap_or_else(|refusals| panic!("{refusals}"));
@@ -474,4 +475,47 @@ fn how_cameras_are_read_can_be_said() {
     }
     let refused = refusals(&lean("\"perhaps\""));
     assert!(refused.contains("ingest.lean") && refused.contains("write true or false"), "{refused}");
+}
+
+/// The good file with a centre, and with `line` in its first camera.
+fn standing_by(line: &str, relay: &str) -> String {
+    with("main = \"rtsp://192.0.2.1/main\"", &format!("main = \"rtsp://192.0.2.1/main\"\n{line}")) + relay
+}
+
+const RELAY: &str = "\n[relay]\ncentre = \"tls://127.0.0.1:4222\"\nnode = \"east\"\n";
+
+#[test]
+fn a_camera_of_another_node_is_used_only_while_it_is_taken() {
+    let (config, warnings) = check_text(&standing_by("standby_for = \"kecheng\"", RELAY)).unwrap();
+    assert_eq!(warnings, Vec::new());
+    let topology = config.topology;
+    let own = topology.with_standby(&BTreeSet::new());
+    let camera = topology.cameras.values().next().unwrap();
+    assert_eq!(camera.standby_for.as_ref().map(|n| n.as_str()), Some("kecheng"));
+    assert!(camera.enabled && !own.cameras[&camera.id].enabled);
+    let (kecheng, other) = ("kecheng".parse().unwrap(), "other".parse().unwrap());
+    assert_eq!(topology.standby_for(&kecheng).map(|c| c.id).collect::<Vec<_>>(), [camera.id]);
+    assert_eq!(topology.standby_for(&other).count(), 0);
+    assert_eq!(topology.with_standby(&BTreeSet::from([camera.id])), topology);
+    // What is not enabled stays so, and what is the node's own is not touched by anything taken.
+    let last = topology.cameras.values().last().unwrap();
+    assert!(!last.enabled && !topology.with_standby(&BTreeSet::from([last.id])).cameras[&last.id].enabled);
+}
+
+#[test]
+fn a_node_stands_by_for_another_one_and_by_the_word_of_a_centre() {
+    let refused = |line: &str, relay: &str| refusals(&standing_by(line, relay));
+    let itself = refused("standby_for = \"east\"", RELAY);
+    assert!(itself.contains("camera.standby_for = \"east\": is this node itself"), "{itself}");
+    let itself = refused("standby_for = \"centre\"", RELAY);
+    assert!(itself.contains("is this node itself"), "{itself}");
+    let bad = refused("standby_for = \"Ke Cheng\"", RELAY);
+    assert!(
+        bad.contains("camera.standby_for = \"Ke Cheng\": is no short name; write the name of the node"),
+        "{bad}"
+    );
+    let alone = refused("standby_for = \"kecheng\"", "");
+    assert!(alone.contains("needs a centre") && alone.contains("write centre under [relay]"), "{alone}");
+    let number = refused("standby_for = 3", RELAY);
+    assert!(number.contains("camera.standby_for"), "{number}");
 }

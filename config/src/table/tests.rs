@@ -76,7 +76,7 @@ fn refusals_name_line_and_cell() {
         DIR/t.csv:4:1: camera.code = "3.30802E+19": has '.' at position 2; a national code has digits only; a spreadsheet has rounded it: format the column as text and enter the 20 digits again
         DIR/t.csv:5:8: camera: has more cells than there are columns; put texts with commas in quotes
         DIR/t.csv:6:3: camera.site = "33080200002160000002": is no site known here; write the code of a [[site]] of this configuration"#]].assert_eq(&import_text(table.as_bytes()).unwrap_err());
-    expect!["DIR/t.csv:1: camera.code: is no column of this table; write the names of the columns in line 1: code,name,site,enabled,class,record,transport,main,sub,user,password,lat,lon,datum,vendor,model,serial,installed,height_m,azimuth_deg,field_of_view_deg,contact,phone,maintainer,note"].assert_eq(&import_text("name,site\n一号,2\n".as_bytes()).unwrap_err());
+    expect!["DIR/t.csv:1: camera.code: is no column of this table; write the names of the columns in line 1: code,name,site,enabled,standby_for,class,record,transport,main,sub,user,password,lat,lon,datum,vendor,model,serial,installed,height_m,azimuth_deg,field_of_view_deg,contact,phone,maintainer,note"].assert_eq(&import_text("name,site\n一号,2\n".as_bytes()).unwrap_err());
     expect![[
         r#"DIR/t.csv: file: is no UTF-8 text at line 2; save the table as "CSV UTF-8 (comma separated)""#
     ]]

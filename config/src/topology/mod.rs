@@ -3,7 +3,7 @@
 mod place;
 mod position;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 use url::Url;
@@ -11,7 +11,7 @@ use url::Url;
 pub use place::{PlaceKind, PlaceRefused};
 pub use position::{Datum, Position, PositionError, to_wgs84};
 
-use crate::ids::{CameraId, NationalCode, StreamKind};
+use crate::ids::{CameraId, NationalCode, NodeId, StreamKind};
 use crate::secret::Credentials;
 
 /// The whole tree, with every parent known to exist.
@@ -27,6 +27,23 @@ pub struct Topology {
     pub sites: BTreeMap<NationalCode, Site>,
     /// Cameras (摄像机) by code.
     pub cameras: BTreeMap<CameraId, Camera>,
+}
+
+impl Topology {
+    /// The tree as it is used now: cameras for which this node only stands by are not enabled, but those in `taken`.
+    #[must_use]
+    pub fn with_standby(&self, taken: &BTreeSet<CameraId>) -> Self {
+        let mut used = self.clone();
+        for camera in used.cameras.values_mut() {
+            camera.enabled &= camera.standby_for.is_none() || taken.contains(&camera.id);
+        }
+        used
+    }
+
+    /// The cameras for which this node stands by in place of `owner`.
+    pub fn standby_for<'a>(&'a self, owner: &'a NodeId) -> impl Iterator<Item = &'a Camera> {
+        self.cameras.values().filter(move |camera| camera.standby_for.as_ref() == Some(owner))
+    }
 }
 
 /// The city (市): the root of the tree.
@@ -84,6 +101,8 @@ pub struct Camera {
     pub site: NationalCode,
     /// False: known, but neither opened nor recorded.
     pub enabled: bool,
+    /// The node that records it; this one stands by and opens it only while its centre says that the other is gone.
+    pub standby_for: Option<NodeId>,
     /// Retention class.
     pub class: CameraClass,
     /// Whether its main stream is due to be recorded.
