@@ -1,9 +1,13 @@
-//! An access unit that is being put together: NAL units, each behind its length of 4 bytes, in one buffer that is given
-//! out as it is.
+//! An access unit that is being put together: NAL units, each behind its length of 4 bytes.
+//!
+//! Units of a stream lie one behind the other in chunks of one size, and are given out as parts of them: memory is asked
+//! for and given back once for several pictures, always in the same sizes, whichever thread lets go of them last. (With a
+//! buffer for each picture a fifth of a recorder's time went into the allocator: pictures have any size, and are made and
+//! let go of by different threads.)
 
 use std::sync::LazyLock;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use fengsui_config::limits;
 use memchr::memmem::Finder;
 
@@ -14,8 +18,9 @@ use super::wire::{Fault, Trouble};
 
 /// Bytes before each NAL unit.
 const PREFIX: usize = 4;
-/// Unused room of a buffer that is given out as it is, in parts of its length; with more it is cut to its length.
-const SLACK_PARTS: usize = 16;
+/// Chunks are a multiple of this less what an allocator keeps beside them.
+const CHUNK: usize = 64 << 10;
+const CHUNK_BESIDE: usize = 64;
 
 static ZEROS: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"\0\0"));
 
@@ -31,21 +36,19 @@ enum Scan {
 /// The access unit under way.
 #[derive(Debug)]
 pub(super) struct Unit {
-    data: Vec<u8>,
+    data: BytesMut,
     /// Where the length of the NAL unit under way belongs.
     open: usize,
     scan: Scan,
     /// Type of the last NAL unit that came.
     last: Option<u8>,
-    /// Length of the unit before.
-    usual: usize,
     /// How many of the bytes to come have not been looked at for room.
     unseen: usize,
 }
 
 impl Unit {
     pub fn new() -> Self {
-        Self { data: Vec::new(), open: 0, scan: Scan::Before, last: None, usual: 0, unseen: usize::MAX }
+        Self { data: BytesMut::new(), open: 0, scan: Scan::Before, last: None, unseen: usize::MAX }
     }
 
     /// Type of the last NAL unit.
@@ -84,8 +87,20 @@ impl Unit {
             self.unseen = more.left;
         }
         let seen = length + 2 * PREFIX + more.bytes;
-        let guessed = if more.whole { 0 } else { self.usual.saturating_sub(self.data.len()) };
-        self.data.reserve_exact(seen.max(guessed).min(limits::ACCESS_UNIT_BYTES_MAX));
+        if spare < seen {
+            self.move_on(seen);
+        }
+    }
+
+    /// Goes on in a new chunk that has room for `more` bytes; what has come of the unit is copied there. A unit that outgrows
+    /// its chunk again gets twice the room, so that a large one is not copied for each chunk.
+    fn move_on(&mut self, more: usize) {
+        let come = self.data.len();
+        let more = if come > CHUNK { more.max(come) } else { more };
+        let wanted = (come + more).min(limits::ACCESS_UNIT_BYTES_MAX) + CHUNK_BESIDE;
+        let mut chunk = BytesMut::with_capacity(wanted.next_multiple_of(CHUNK) - CHUNK_BESIDE);
+        chunk.extend_from_slice(&self.data);
+        self.data = chunk;
     }
 
     /// Appends bytes of the device.
@@ -95,6 +110,9 @@ impl Unit {
             let most = limits::ACCESS_UNIT_BYTES_MAX;
             let text = format!("The device sent a picture of more than {most} bytes, which is too large.");
             return Err(Fault::End(Trouble::Broken(text)));
+        }
+        if self.data.capacity() - self.data.len() < bytes.len() {
+            self.move_on(bytes.len());
         }
         self.data.extend_from_slice(bytes);
         Ok(())
@@ -130,13 +148,8 @@ impl Unit {
 
     /// Gives the access unit out.
     pub fn take(&mut self) -> Bytes {
-        let mut data = std::mem::take(&mut self.data);
         self.last = None;
-        self.usual = data.len();
-        if data.capacity() - data.len() > data.len() / SLACK_PARTS + 64 {
-            data.shrink_to_fit();
-        }
-        Bytes::from(data)
+        self.data.split().freeze()
     }
 
     /// Begins an H.264 payload, or fragmented unit, that may hold several NAL units with start codes between them.

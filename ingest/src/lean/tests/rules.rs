@@ -193,7 +193,7 @@ fn a_unit_is_bounded_while_it_gathers() {
 }
 
 #[test]
-fn buffers_are_as_large_as_what_is_in_them() {
+fn pictures_lie_close_together_in_chunks_of_one_size() {
     // Key pictures ten times as large as the others, read as they come, in sweeps.
     let mut media = Vec::new();
     let mut sequence = 0;
@@ -209,16 +209,34 @@ fn buffers_are_as_large_as_what_is_in_them() {
     for step in [1000, 1448, 20_000, 50_000, media.len()] {
         let (mut wire, mut out) = (wire(VideoCodec::H264, None).unwrap(), VecDeque::new());
         media.chunks(step).for_each(|part| wire.take(part, &mut out).unwrap());
-        let mut units = 0;
-        for item in out {
-            let WireItem::Source(SourceItem::Unit(unit)) = item else { continue };
-            let length = unit.data.len();
-            let room = unit.data.try_into_mut().unwrap().capacity();
-            assert!(room <= length + length / 16 + 64, "{length} bytes in {room}, read by {step}");
-            units += 1;
+        let units = out.iter().filter_map(|item| match item {
+            WireItem::Source(SourceItem::Unit(unit)) => Some(unit.data.as_ptr_range()),
+            _ => None,
+        });
+        let (mut count, mut bytes, mut chunks, mut end) = (0, 0, 0, std::ptr::null());
+        for at in units {
+            chunks += usize::from(at.start != end);
+            bytes += at.end as usize - at.start as usize;
+            (count, end) = (count + 1, at.end);
         }
-        assert_eq!(units, 100);
+        assert_eq!(count, 100);
+        // A key picture and a few others fill a chunk; beside them lies the rest that the next one did not fit into.
+        assert!(chunks * (64 << 10) <= bytes * 4 / 3 + (64 << 10), "{bytes} in {chunks}, read by {step}");
     }
+}
+
+#[test]
+fn a_picture_that_outgrows_its_chunk_is_not_copied_for_every_chunk() {
+    // 12 MB in packets that come one by one, so that nothing can be seen ahead.
+    let part = [&[0x7C, 0x05][..], &[9; 60_000]].concat();
+    let (mut wire, mut out) = (wire(VideoCodec::H264, None).unwrap(), VecDeque::new());
+    wire.take(&rtp(0, 0, false, &[0x7C, 0x85, 9]), &mut out).unwrap();
+    let mut sizes = std::collections::BTreeSet::new();
+    for n in 1..200_u16 {
+        wire.take(&rtp(n, 0, false, &part), &mut out).unwrap();
+        sizes.insert(wire.held_bytes());
+    }
+    assert!(sizes.len() < 12, "it moved {} times", sizes.len());
 }
 
 #[test]
