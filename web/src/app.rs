@@ -1,10 +1,12 @@
 //! What every handler shares.
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use fengsui_config::Topology;
 use fengsui_config::clock::{Clock, UtcMicros};
+use fengsui_relay::central::Offer;
 use fengsui_storage::board::Board;
+use futures::future::BoxFuture;
 use parking_lot::RwLock;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -12,11 +14,20 @@ use tokio_util::task::TaskTracker;
 use crate::api::events::EventLog;
 use crate::archive::Archives;
 use crate::auth::Auth;
+use crate::central::{Central, OfferError, ReleaseError};
+use crate::desk::Desk;
+use crate::duty::Duty;
+use crate::duty::outward::Outward;
+use crate::duty::units::Units;
 use crate::integrity::Integrity;
 use crate::live::LiveCounters;
 use crate::media::Media;
 use crate::recordings::Recordings;
+use crate::relay::Relay;
+use crate::relay::centre::live::FarLive;
 use crate::retention::Retained;
+use crate::search::Searches;
+use crate::standby::{StandIn, Standby};
 
 /// Who this node is.
 #[derive(Debug, Clone)]
@@ -54,7 +65,11 @@ pub struct Reloaded {
 /// Reads the configuration again.
 pub trait Reload: Send + Sync + 'static {
     /// Reads it and applies it, or keeps the old one and says every refusal. `by` goes into the journal.
-    fn reload(&self, by: String) -> futures::future::BoxFuture<'_, Result<Reloaded, Vec<String>>>;
+    fn reload(&self, by: String) -> BoxFuture<'_, Result<Reloaded, Vec<String>>>;
+    /// Takes places and cameras of the node's centre into use, for good, or says why not and changes nothing.
+    fn offer(&self, offer: Offer) -> BoxFuture<'_, Result<(), OfferError>>;
+    /// Goes back to the places and cameras of the node's own file. Gives the version that was in force.
+    fn release(&self, by: String, reason: String) -> BoxFuture<'_, Result<u64, ReleaseError>>;
 }
 
 /// Tells how many camera sessions are open.
@@ -81,8 +96,20 @@ pub struct App {
     pub archives: Arc<Archives>,
     /// Events for browsers.
     pub events: EventLog,
+    /// What happens on the node, on its way into the journal and as rows.
+    pub desk: Desk,
+    /// Alarms, incidents and what is done about them.
+    pub duty: Duty,
+    /// What makes alarms of events.
+    pub rules: crate::duty::rules::Rules,
+    /// Where units are, and the links by which they work.
+    pub units: Units,
+    /// Webhooks and streams of what is done about them.
+    pub outward: Outward,
     /// Counters of live viewing.
     pub live: LiveCounters,
+    /// Searches under way.
+    pub search: Searches,
     /// Reads the configuration again; absent in tests.
     pub reload: RwLock<Option<Arc<dyn Reload>>>,
     /// The check of stored footage; absent in tests.
@@ -91,6 +118,16 @@ pub struct App {
     pub retention: RwLock<Option<Arc<Retained>>>,
     /// Camera sessions; absent in most tests.
     pub sessions: RwLock<Option<Arc<dyn Sessions>>>,
+    /// Live pictures of other nodes; asleep where there are none.
+    pub far: Arc<FarLive>,
+    /// What it records in place of other nodes.
+    pub standby: Standby,
+    /// Opens the cameras of other nodes; absent in most tests.
+    pub stand_in: RwLock<Option<Arc<dyn StandIn>>>,
+    /// How the node speaks with others; absent when it is alone.
+    pub relay: RwLock<Option<Arc<Relay>>>,
+    /// Places and cameras of the node's centre; absent in most tests.
+    pub central: RwLock<Option<Arc<Central>>>,
     /// The last configuration that was refused, until a later one is accepted.
     pub config_note: RwLock<Option<ConfigNote>>,
     /// Says that the node stops: endless answers end.
@@ -98,6 +135,7 @@ pub struct App {
     /// Owns every task that serves.
     pub tasks: TaskTracker,
     topology: RwLock<Arc<Topology>>,
+    me: Weak<Self>,
 }
 
 /// What [`App::new`] needs.
@@ -118,6 +156,12 @@ pub struct AppParts {
     pub archives: Arc<Archives>,
     /// Cameras and places.
     pub topology: Arc<Topology>,
+    /// Rows of events, and the opening of the journal that they are of.
+    pub desk: Desk,
+    /// Alarms and incidents, by its journal.
+    pub duty: Duty,
+    /// What it records in place of other nodes, by its journal.
+    pub standby: Standby,
     /// Says that the node stops.
     pub stop: CancellationToken,
 }
@@ -126,8 +170,14 @@ impl App {
     /// The state of a node that is about to serve.
     #[must_use]
     pub fn new(parts: AppParts) -> Arc<Self> {
-        Arc::new(Self {
+        Arc::new_cyclic(|me| Self {
+            me: me.clone(),
             events: EventLog::new(parts.node.started),
+            desk: parts.desk,
+            duty: parts.duty,
+            rules: crate::duty::rules::Rules::default(),
+            units: Units::default(),
+            outward: Outward::default(),
             clock: parts.clock,
             node: parts.node,
             auth: parts.auth,
@@ -136,15 +186,27 @@ impl App {
             recordings: parts.recordings,
             archives: parts.archives,
             live: LiveCounters::default(),
+            search: Searches::default(),
             reload: RwLock::new(None),
             integrity: RwLock::new(None),
             retention: RwLock::new(None),
             sessions: RwLock::new(None),
+            far: Arc::default(),
+            standby: parts.standby,
+            stand_in: RwLock::new(None),
+            relay: RwLock::new(None),
+            central: RwLock::new(None),
             config_note: RwLock::new(None),
             stop: parts.stop,
             tasks: TaskTracker::new(),
             topology: RwLock::new(parts.topology),
         })
+    }
+
+    /// Itself, to be held by a task that ends what somebody began, whether they wait for it or not.
+    #[must_use]
+    pub fn whole(&self) -> Option<Arc<Self>> {
+        self.me.upgrade()
     }
 
     /// Cameras and places as configured now.

@@ -9,8 +9,8 @@ use fengsui_config::ids::StreamKey;
 use fengsui_storage::catalogue::{CatalogueStats, DayStrip};
 use fengsui_storage::error::StoreError;
 use fengsui_storage::facets::FacetStatus;
-use fengsui_storage::frame::GapReason;
-use fengsui_storage::hub::{Hub, HubStats, LiveTap};
+use fengsui_storage::frame::{AccessUnit, GapReason, StreamInfo};
+use fengsui_storage::hub::{Hub, HubStats, LiveTap, StreamHub};
 use fengsui_storage::playback::{Footage, FootageFile, GopList, HlsSegment, SegmentIndex, is_unreachable};
 use fengsui_storage::segment::SegmentRow;
 use tokio::sync::Semaphore;
@@ -51,6 +51,29 @@ pub trait FootageIndex: SegmentIndex + 'static {
     fn extent(&self, key: StreamKey) -> (Option<UtcMicros>, Option<UtcMicros>);
 }
 
+/// Takes pictures in, and gives none.
+pub struct Feed(Arc<StreamHub>);
+
+impl Feed {
+    /// A run of pictures with these parameters begins.
+    pub fn begin(&self, info: StreamInfo) {
+        self.0.begin(info);
+    }
+    /// Whether a run is in progress.
+    #[must_use]
+    pub fn is_running(&self) -> bool {
+        self.0.info().is_some()
+    }
+    /// Adds one. Never waits.
+    pub fn push(&self, unit: AccessUnit) {
+        self.0.push(unit);
+    }
+    /// No pictures come from now on.
+    pub fn end(&self, reason: GapReason) {
+        self.0.end(reason);
+    }
+}
+
 /// Live and stored pictures of a node.
 pub struct Media {
     hub: Arc<Hub>,
@@ -70,6 +93,12 @@ impl Media {
     #[must_use]
     pub fn live(&self, access: &CameraAccess) -> LiveTap {
         self.hub.stream(access.key()).subscribe(true)
+    }
+
+    /// The way in for pictures of a stream that another node reads.
+    #[must_use]
+    pub fn feed(&self, key: StreamKey) -> Feed {
+        Feed(self.hub.stream(key))
     }
 
     /// Counters of the hub; no picture.

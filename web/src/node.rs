@@ -4,6 +4,7 @@
 //! Start: lock, key, journal, accounts, listening sockets, catalogue, hub, recorder, fleet, web. Stop: web (accepts
 //! no more, ends walls and event streams), fleet, recorder (closes its segments), journal. Each step has a bound.
 
+mod cameras;
 mod facets;
 mod views;
 
@@ -14,12 +15,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use fengsui_config::clock::{Clock, SystemClock};
-use fengsui_config::ids::{StreamKey, StreamKind};
-use fengsui_config::retention::RetentionConfig;
-use fengsui_config::topology::RecordPolicy;
-use fengsui_config::{Config, Topology, WebConfig, limits};
+use fengsui_config::{Config, WebConfig, limits};
+use fengsui_duty::book::Book;
 use fengsui_ingest::source::Openers;
-use fengsui_ingest::{CameraSpec, Fleet, FleetOptions};
+use fengsui_ingest::{Fleet, FleetOptions};
+use fengsui_relay::event::rows::EventRows;
+use fengsui_relay::identity::pin;
+use fengsui_relay::standby::Taken;
 use fengsui_storage::board::Board;
 use fengsui_storage::catalogue::Catalogue;
 use fengsui_storage::error::StoreError;
@@ -29,23 +31,27 @@ use fengsui_storage::hub::Hub;
 use fengsui_storage::journal::Journal;
 use fengsui_storage::playback::Footage;
 use fengsui_storage::recorder::{Recorder, RecorderOptions};
-use fengsui_storage::retention::{Archived, Forget, Retention, camera_facts};
+use fengsui_storage::retention::{Archived, Forget, Retention};
 use fengsui_storage::scrub::{ScrubOptions, Scrubber};
 use fengsui_storage::segment::{KeyId, NodeKey};
 use fengsui_storage::volume::IDENTITY_FILE;
-use parking_lot::Mutex;
 use serde_json::json;
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use crate::api;
-use crate::app::{App, AppParts, NodeFacts, Sessions};
+use crate::app::{App, AppParts, NodeFacts};
 use crate::archive::{self, ArchiveStartError, Archives};
 use crate::auth::Auth;
 use crate::auth::accounts::Accounts;
 use crate::auth::random::NoRandom;
 use crate::auth::register::{Register, kinds};
+use crate::auth::tokens::Tokens;
+use crate::central::{self, Central};
+use crate::desk::{self, Desk};
+use crate::duty::links::Links;
+use crate::duty::{self, Duty, outward};
 use crate::http::accept::{self, Door};
 use crate::http::tls::{self, Identity, TlsError};
 use crate::integrity::{Beside, Integrity, JournalReporter};
@@ -54,9 +60,12 @@ use crate::media::Media;
 use crate::orders;
 use crate::paths;
 use crate::recordings::VolumeState;
+use crate::relay;
 use crate::reload::Reloader;
 use crate::retention::{self, Retained};
+use crate::standby::Standby;
 use crate::trail;
+pub(crate) use cameras::Cameras;
 use views::{CatalogueIndex, JournalRegister, RecorderView};
 
 /// How often old journal files are looked for.
@@ -111,41 +120,6 @@ pub struct Node {
     _lock: DataLock,
 }
 
-/// What runs by the configuration of cameras.
-pub(crate) struct Cameras {
-    fleet: Mutex<Option<Fleet>>,
-    recorder: Arc<Recorder>,
-    retention: Arc<Retention>,
-    archives: Arc<Archives>,
-}
-
-impl Cameras {
-    /// Brings sessions and recording to what the topology says.
-    pub(crate) fn apply(&self, topology: &Topology) {
-        // First, so that nothing of a camera under a hold is recorded unheld.
-        self.retention.set_cameras(camera_facts(topology));
-        self.recorder.set_plan(&plan(topology));
-        self.archives.set_topology(&Arc::new(topology.clone()));
-        if let Some(fleet) = self.fleet.lock().as_ref() {
-            fleet.apply(CameraSpec::all(topology));
-        }
-    }
-}
-
-impl Cameras {
-    /// Takes other promises into use.
-    pub(crate) fn keep(&self, policy: &RetentionConfig) {
-        self.retention.set_policy(policy.clone());
-    }
-}
-
-impl Sessions for Cameras {
-    fn open_sessions(&self) -> Vec<(&'static str, usize)> {
-        let open = self.fleet.lock().as_ref().map(|fleet| fleet.stats().sessions).unwrap_or_default();
-        vec![("lean", open.lean), ("retina", open.retina), ("gstreamer", open.gstreamer)]
-    }
-}
-
 fn start_fleet(
     config: &Config,
     clock: &Arc<dyn Clock>,
@@ -155,12 +129,6 @@ fn start_fleet(
     let mut options = FleetOptions::new(clock.clone(), hub.clone(), board.clone());
     options.opener = Openers::shared(clock.clone(), config.ingest.lean);
     Fleet::start(options).map_err(StartError::Fleet)
-}
-
-/// Streams due to be recorded.
-fn plan(topology: &Topology) -> BTreeSet<StreamKey> {
-    let due = topology.cameras.values().filter(|c| c.enabled && c.record == RecordPolicy::Always);
-    due.map(|c| StreamKey { camera: c.id, stream: StreamKind::Main }).collect()
 }
 
 impl Node {
@@ -176,8 +144,7 @@ impl Node {
         let lock = DataLock::take(&data)?;
         let doors = listen(&config.web, &data).await?;
         let node_key = Arc::new(NodeKey::load_or_create(&paths::node_key(&data))?);
-        let journal = trail::open(&config, &fs, &clock, &node_key)?;
-        let accounts = journal.state::<Accounts>()?;
+        let (config, journal, central) = open_journal(config, &path, (&fs, &clock), &node_key)?;
         let catalogue = Catalogue::open(fs.clone(), &paths::catalogue(&data), clock.clone())?;
         let archives = open_archives(&config, &fs, &clock, &catalogue, &journal)?;
         let hub = Hub::new(clock.clone(), config.storage.ring_budget_bytes);
@@ -192,14 +159,10 @@ impl Node {
         let around = (archives.clone() as Arc<dyn Archived>, Some(footage.clone() as Arc<dyn Forget>));
         let retention = retention::open(&config, files, catalogue.clone(), &journal, around)?;
         archives.attach(&retention);
-        let recorder = start_recorder(&config, &fs, &clock, &hub, &catalogue, node_key)?;
+        let recorder = start_recorder(&config, &fs, &clock, &hub, &catalogue, node_key.clone())?;
         let fleet = start_fleet(&config, &clock, &hub, &board)?;
-        let cameras = Arc::new(Cameras {
-            fleet: Mutex::new(Some(fleet)),
-            recorder: recorder.clone(),
-            retention: retention.clone(),
-            archives: archives.clone(),
-        });
+        let parts = (recorder.clone(), retention.clone(), archives.clone());
+        let (cameras, standby) = cameras(fleet, parts, (&fs, &catalogue), &config, &journal);
         retention.attach(recorder.clone());
         let beside =
             Beside { recorder: recorder.clone(), footage: Arc::downgrade(&footage), clock: clock.clone() };
@@ -207,8 +170,7 @@ impl Node {
         let files = (fs, clock.clone());
         facets::start(&facets, &config, files.clone(), &catalogue, &journal, beside.clone());
         let scrubber = scrubber(&config, files, &catalogue, &journal, key_id, beside, read)?;
-        let register: Arc<dyn Register> = Arc::new(JournalRegister(journal.clone()));
-        let auth = Auth::new(accounts, register.clone(), &clock)?;
+        let auth = access(&journal, &clock)?;
         let started = clock.utc();
         let app = App::new(AppParts {
             clock,
@@ -218,18 +180,24 @@ impl Node {
             media: Media::new(hub, footage, index),
             recordings: Arc::new(RecorderView(recorder)),
             archives: archives.clone(),
-            topology: Arc::new(config.topology.clone()),
+            topology: Arc::new(cameras.topology()),
+            standby,
+            desk: Desk::new(config.node.id.clone(), journal.epoch(), event_rows(&journal)),
+            duty: Duty::new(config.node.id.clone(), journal.epoch(), Book::default()),
             stop: CancellationToken::new(),
         });
-        trail::started(&app, path.clone(), data.clone()).await;
+        started_with(&app, central, (&path, &data)).await;
         *app.integrity.write() = Some(Arc::new(Integrity { scrubber, catalogue: catalogue.clone() }));
         *app.retention.write() =
             Some(Arc::new(Retained { retention: retention.clone(), journal: journal.clone() }));
         *app.sessions.write() = Some(cameras.clone());
-        cameras.apply(&config.topology);
+        *app.stand_in.write() = Some(cameras.clone());
+        cameras.configure(&app, &config.topology);
         retention.start()?;
         archives.start()?;
+        duty_begins(&app, &config, &journal, node_key.clone());
         look_after(&app, &journal, &config);
+        relay::start(&app, &config, &journal, &node_key, https_pin(&config)).await;
         let reloader = Arc::new(Reloader::new(path, config, app.clone(), cameras.clone()));
         *app.reload.write() = Some(reloader.clone());
         let urls = serve(&app, doors);
@@ -264,19 +232,19 @@ impl Node {
         if tokio::time::timeout(WEB_STOP_MAX, self.app.tasks.wait()).await.is_err() {
             tracing::warn!(tasks = self.app.tasks.len(), "some answers did not end in time; leaving them");
         }
-        let fleet = self.cameras.fleet.lock().take();
+        let fleet = self.cameras.take_fleet();
         if let Some(fleet) = fleet
             && tokio::time::timeout(FLEET_STOP_MAX, fleet.stop()).await.is_err()
         {
             tracing::warn!("some camera sessions did not end in time; leaving them");
         }
-        let archives = self.cameras.archives.clone();
+        let archives = self.cameras.archives().clone();
         let archiving = tokio::task::spawn_blocking(move || archives.stop());
         // On its own: whatever keeps a store from closing keeps nothing else.
         let facets = self.facets;
         let deriving = tokio::task::spawn_blocking(move || facets.stop());
-        let recorder = self.cameras.recorder.clone();
-        let retention = self.cameras.retention.clone();
+        let recorder = self.cameras.recorder().clone();
+        let retention = self.cameras.retention().clone();
         let integrity = self.app.integrity.write().take();
         let closing = tokio::task::spawn_blocking(move || {
             if let Some(integrity) = integrity {
@@ -301,6 +269,9 @@ impl Node {
             );
         }
         let (catalogue, journal) = (self.catalogue, self.journal);
+        if let Err(error) = journal.append(kinds::EVENT_NOTED, desk::stopped(&self.app).body()).await {
+            tracing::error!(%error, "cannot note the stop as an event");
+        }
         if let Err(error) = journal.append(kinds::NODE_STOPPED, json!({})).await {
             tracing::error!(%error, "cannot write the stop to the journal");
         }
@@ -314,6 +285,24 @@ impl Node {
             tracing::error!("journal and catalogue did not close in time");
         }
     }
+}
+
+/// Opens the journal; gives the configuration with what the journal has of this node's centre.
+fn open_journal(
+    config: Config,
+    path: &Path,
+    (fs, clock): (&Arc<dyn Fs>, &Arc<dyn Clock>),
+    node_key: &Arc<NodeKey>,
+) -> Result<(Config, Arc<Journal>, Arc<Central>), StoreError> {
+    let journal = trail::open(&config, fs, clock, node_key)?;
+    let (config, central) = central::settle(config, path, fs, &journal)?;
+    Ok((config, journal, central))
+}
+
+/// Notes the start and its configuration.
+async fn started_with(app: &App, central: Arc<Central>, (path, data): (&Path, &Path)) {
+    central::attach(app, central);
+    trail::started(app, path.to_owned(), data.to_owned()).await;
 }
 
 /// Starts the check of stored footage.
@@ -339,6 +328,57 @@ fn scrubber(
         replicas: archives.replicas(),
         suspects: footage.suspects(),
     })
+}
+
+/// Accounts and tokens as the journal says, and the journal as the register of what they do.
+fn access(journal: &Arc<Journal>, clock: &Arc<dyn Clock>) -> Result<Auth, StartError> {
+    let register: Arc<dyn Register> = Arc::new(JournalRegister(journal.clone()));
+    let auth = Auth::new(journal.state::<Accounts>()?, register, clock)?;
+    *auth.tokens.write() = journal.state::<Tokens>()?;
+    Ok(auth)
+}
+
+/// Rows of events as the journal says. One that cannot be made keeps no node from recording: then rows begin anew, and
+/// what is wrong now is told again.
+fn event_rows(journal: &Journal) -> EventRows {
+    journal.state().unwrap_or_else(|error| {
+        tracing::error!(%error, "cannot make the rows of events from the journal; they begin anew");
+        EventRows::default()
+    })
+}
+
+/// Alarms and incidents as the journal says. A book that cannot be made keeps no node from recording.
+fn duty_book(journal: &Journal) -> Book {
+    journal.state().unwrap_or_else(|error| {
+        tracing::error!(%error, "cannot make the book of alarms and incidents from the journal; it begins anew");
+        Book::default()
+    })
+}
+
+/// Links of units as the journal says. When they cannot be read, units are sent new ones.
+fn unit_links(journal: &Journal) -> Links {
+    journal.state().unwrap_or_else(|error| {
+        tracing::error!(%error, "cannot read the links of units in the journal; new ones are needed");
+        Links::default()
+    })
+}
+
+/// What runs by the configuration of cameras, and those of other nodes that are recorded, as the journal says. A journal that
+/// cannot tell keeps no node from recording its own.
+fn cameras(
+    fleet: Fleet,
+    parts: (Arc<Recorder>, Arc<Retention>, Arc<Archives>),
+    (fs, catalogue): (&Arc<dyn Fs>, &Arc<Catalogue>),
+    config: &Config,
+    journal: &Journal,
+) -> (Arc<Cameras>, Standby) {
+    let taken: Taken = journal.state().unwrap_or_else(|error| {
+        tracing::error!(%error, "cannot read from the journal what to record for other nodes; the centre says it again");
+        Taken::default()
+    });
+    let files = (fs.clone(), catalogue.clone());
+    let cameras = Cameras::new(fleet, parts, files, config.topology.clone(), taken.cameras());
+    (Arc::new(cameras), Standby::new(taken))
 }
 
 fn start_recorder(
@@ -375,13 +415,28 @@ fn open_archives(
     Ok(Arc::new(Archives::open(config, &parts)?))
 }
 
-/// Starts what the journal needs beside its own threads.
+/// Reads the book of alarms and incidents, and starts what it needs around it. Cameras are recorded by then: however long the
+/// journal is, no picture waits for it.
+fn duty_begins(app: &Arc<App>, config: &Config, journal: &Arc<Journal>, key: Arc<NodeKey>) {
+    app.duty.go_on(duty_book(journal));
+    *app.units.links.write() = unit_links(journal);
+    app.duty.keep_files(&paths::attachments(&config.node.data));
+    app.outward.sign_with(key);
+    outward::start(app, config, journal);
+}
+
+/// Starts what the journal needs beside its own threads, and the desk of events.
 fn look_after(app: &Arc<App>, journal: &Arc<Journal>, config: &Config) {
     let copies =
         config.storage.volumes.iter().map(|v| (v.id.to_string(), v.path.join(paths::WITNESS_FILE))).collect();
     app.tasks.spawn(keep_journal(app.clone(), journal.clone(), config.journal.keep_days));
     app.tasks.spawn(copy_head(app.clone(), journal.clone(), copies));
     app.tasks.spawn(trail::watch_volumes(app.clone()));
+    app.tasks.spawn(desk::run(app.clone()));
+    app.tasks.spawn(desk::watch(app.clone()));
+    duty::start(app);
+    let has_centre = config.relay.as_ref().is_some_and(|relay| relay.upward.is_some());
+    app.tasks.spawn(crate::duty::rules::run(app.clone(), journal.clone(), has_centre));
 }
 
 /// Drops what is old enough, at the start and once a day.
@@ -449,6 +504,15 @@ async fn listen(web: &WebConfig, data: &Path) -> Result<Vec<Door>, StartError> {
         doors.push(Door { listener, tls });
     }
     Ok(doors)
+}
+
+/// SHA-256 of the certificate that the node's HTTPS shows; none without HTTPS, or when it cannot be read.
+pub(crate) fn https_pin(config: &Config) -> Option<[u8; 32]> {
+    if config.web.tls_listen.is_empty() {
+        return None;
+    }
+    let leaf = tls::leaf(&identity(&config.web, &config.node.data));
+    leaf.inspect_err(|error| tracing::error!(%error, "no node can be invited")).ok().map(|der| pin::of(&der))
 }
 
 fn identity(web: &WebConfig, data: &Path) -> Identity {

@@ -1,27 +1,37 @@
-//! Orders for volumes: into the journal first, then carried out. They come from the API, or from the command line on the
-//! same machine through a folder below the node's data, which only the node's own user can write to.
+//! Orders for volumes, and those about tokens and accounts: into the journal first, then carried out. They come from the API, or from the
+//! command line on the same machine through a folder below the node's data, which only the node's own user can write to.
 //!
-//! The folder: `<name>.json` is an order ([`Order`]), put there whole by a rename; the node answers with `<name>.answer`
+//! The folder: `<name>.json` is an order ([`Filed`]), put there whole by a rename; the node answers with `<name>.answer`
 //! ([`Answer`]) and removes the order. Answers that nobody fetched go at the next start.
 
+use std::collections::BTreeSet;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use fengsui_config::ids::{CameraId, NodeId};
+use fengsui_relay::identity::TokenHash;
+use fengsui_relay::identity::registry::Share;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
+use crate::api::accounts::{self, AccountError};
+use crate::api::tokens;
 use crate::app::App;
+use crate::auth::accounts::AccountOrder;
 use crate::auth::register::{RegisterError, kinds};
+use crate::auth::tokens::TokenDraft;
 use crate::recordings::{OrderRefused, VolumeOrder};
+use crate::relay::centre::Centre;
+use crate::relay::centre::register::NodeOrder;
 
 /// How often the folder is looked at.
 pub const LOOK_EVERY: Duration = Duration::from_millis(500);
 /// Orders taken at one look.
 const ORDERS_MAX: usize = 64;
 /// Longest order or answer, in bytes.
-const BYTES_MAX: u64 = 4096;
+const BYTES_MAX: u64 = 128 << 10;
 
 /// An order in the folder.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -30,6 +40,64 @@ pub struct Order {
     pub volume: String,
     /// What to do.
     pub order: VolumeOrder,
+}
+
+/// What lies in the folder.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Filed {
+    /// An order for a volume.
+    Volume(Order),
+    /// A token is to be; its secret is not in it.
+    CreateToken {
+        /// The token.
+        create_token: TokenDraft,
+    },
+    /// A token is to end.
+    RevokeToken {
+        /// Its id.
+        revoke_token: String,
+    },
+    /// A node is to be; its token is not in it.
+    InviteNode {
+        /// The node and its token's hash.
+        invite_node: NodeInvitation,
+    },
+    /// Something about a node.
+    Node {
+        /// The node.
+        node: NodeId,
+        /// What.
+        node_order: NodeOrder,
+    },
+    /// Something about an account.
+    Account {
+        /// Its log-in name.
+        account: String,
+        /// What.
+        account_order: AccountOrder,
+    },
+    /// The node's own places and cameras are to be in force again.
+    ReleaseConfig {
+        /// Why.
+        release_config: String,
+    },
+}
+
+/// A node that is to be.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NodeInvitation {
+    /// Its name.
+    pub node: NodeId,
+    /// The hash of its token.
+    pub token_hash: TokenHash,
+    /// The cameras that it may speak of.
+    pub cameras: BTreeSet<CameraId>,
+    /// Cameras of other nodes that it records in their place.
+    #[serde(default)]
+    pub standby: BTreeSet<CameraId>,
+    /// How long the token is good.
+    pub hours: u64,
 }
 
 /// What came of it.
@@ -132,9 +200,22 @@ async fn one(app: &Arc<App>, path: PathBuf) -> io::Result<()> {
     })
     .await?;
     let done = match order {
-        Ok(order) => {
+        Ok(Filed::Volume(order)) => {
             carry_out(app, "console", None, &order.volume, order.order).await.map_err(|e| e.to_string())
         }
+        Ok(Filed::CreateToken { create_token }) => {
+            tokens::create(app, create_token, "console", None).await.map(drop).map_err(|e| e.to_string())
+        }
+        Ok(Filed::RevokeToken { revoke_token }) => {
+            tokens::end(app, &revoke_token, "console", None).await.map(drop).map_err(|e| e.to_string())
+        }
+        Ok(Filed::InviteNode { invite_node }) => invite(app, invite_node).await,
+        Ok(Filed::Node { node, node_order }) => match centre(app) {
+            Some(centre) => centre.order(app, &node, &node_order, "console").await.map_err(|e| e.to_string()),
+            None => Err(NO_CENTRE.to_owned()),
+        },
+        Ok(Filed::Account { account, account_order }) => account_changed(app, &account, &account_order).await,
+        Ok(Filed::ReleaseConfig { release_config }) => release(app, release_config).await,
         Err(error) => Err(format!("the order cannot be read: {error}")),
     };
     let answer = Answer { done: done.is_ok(), why: done.err() };
@@ -147,7 +228,36 @@ async fn one(app: &Arc<App>, path: PathBuf) -> io::Result<()> {
     .await
 }
 
-fn read(path: &Path) -> io::Result<Order> {
+/// What a node that is none says to orders for a centre.
+const NO_CENTRE: &str = "this node is no centre: write listen under [relay] and start it again";
+
+fn centre(app: &App) -> Option<Arc<Centre>> {
+    app.relay.read().as_ref().and_then(|relay| relay.centre.clone())
+}
+
+async fn invite(app: &App, wanted: NodeInvitation) -> Result<(), String> {
+    let NodeInvitation { node, token_hash, cameras, standby, hours } = wanted;
+    let share = Share { cameras, standby };
+    let centre = centre(app).ok_or(NO_CENTRE)?;
+    let lifetime = Duration::from_secs(hours.saturating_mul(3600));
+    let made = centre.invite_hash(app, (&node, token_hash), share, lifetime, "console").await;
+    made.map(drop).map_err(|e| e.to_string())
+}
+
+async fn account_changed(app: &App, name: &str, order: &AccountOrder) -> Result<(), String> {
+    let done = accounts::carry_out(app, name, order, ("console", None), None).await;
+    done.map_err(|error| match error {
+        AccountError::Refused(refused) => format!("{refused} {}", refused.remedy()),
+        other => other.to_string(),
+    })
+}
+
+async fn release(app: &App, reason: String) -> Result<(), String> {
+    let reload = app.reload.read().clone().ok_or("this node has no configuration file")?;
+    reload.release("console".to_owned(), reason).await.map(drop).map_err(|e| e.to_string())
+}
+
+fn read(path: &Path) -> io::Result<Filed> {
     if std::fs::metadata(path)?.len() > BYTES_MAX {
         return Err(io::ErrorKind::FileTooLarge.into());
     }
@@ -156,4 +266,36 @@ fn read(path: &Path) -> io::Result<Order> {
 
 async fn blocking<T: Send + 'static>(f: impl FnOnce() -> io::Result<T> + Send + 'static) -> io::Result<T> {
     tokio::task::spawn_blocking(f).await.unwrap_or_else(|e| Err(io::Error::other(e)))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
+    use serde_json::Value;
+
+    use super::*;
+    use crate::testing::{NAME, node};
+
+    #[tokio::test]
+    async fn an_order_about_an_account_is_carried_out_once_and_answered() {
+        let node = node();
+        node.set_up().await;
+        let folder = tempfile::tempdir().unwrap();
+        let order = async |name: &str, account_order: AccountOrder| -> Value {
+            let (path, filed) =
+                (folder.path().join("1.json"), Filed::Account { account: name.into(), account_order });
+            std::fs::write(&path, serde_json::to_vec(&filed).unwrap()).unwrap();
+            one(&node.app, path.clone()).await.unwrap();
+            assert!(!path.exists());
+            serde_json::from_slice(&std::fs::read(path.with_extension("answer")).unwrap()).unwrap()
+        };
+        let roles = vec![crate::auth::accounts::Role::Operator];
+        let made = order("wang", AccountOrder::Create { roles, password: "hash".into() }).await;
+        assert_eq!(made["done"], true);
+        assert_eq!(node.register.of("account.created").last().unwrap()["by"], "console");
+        let refused = order(NAME, AccountOrder::Disable).await;
+        assert!(refused["why"].as_str().unwrap().contains("Make another person an administrator first."));
+        assert_eq!(order("wang", AccountOrder::Disable).await["done"], true);
+        assert!(node.app.auth.accounts.read().get("wang").unwrap().disabled);
+    }
 }

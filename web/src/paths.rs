@@ -31,6 +31,13 @@ pub fn facets(data: &Path) -> PathBuf {
 pub fn archive(data: &Path) -> PathBuf {
     data.join("archive")
 }
+
+/// Folder of the files of incidents.
+#[must_use]
+pub fn attachments(data: &Path) -> PathBuf {
+    data.join("attachments")
+}
+
 /// Name of the copy of the journal's head in a volume's root.
 pub const WITNESS_FILE: &str = "fengsui-journal.head";
 

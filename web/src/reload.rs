@@ -1,20 +1,25 @@
 //! Reading the configuration again while the node runs. Cameras and places change at once; everything else is noted as
-//! needing a restart. A configuration that is refused changes nothing: the refusals are logged and shown.
+//! needing a restart. A configuration that is refused changes nothing: the refusals are logged and shown. Places and cameras
+//! of the node's centre, when a version of it is in force, take the place of those in the file ([`central`]).
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use fengsui_config::central::CentralTopology;
 use fengsui_config::env::ProcessEnv;
-use fengsui_config::{Config, Topology};
+use fengsui_config::{Config, Refusals, Topology, Warning};
+use fengsui_relay::central::{Offer, Verdict};
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use serde_json::json;
 use tokio::sync::Mutex;
+use tokio::task::JoinError;
 
 use crate::app::{App, ConfigNote, Reload, Reloaded};
 use crate::auth::register::kinds;
+use crate::central::{self, Central, OfferError, ReleaseError};
 use crate::node::Cameras;
 use crate::trail::{ConfigMemory, ConfigState};
 
@@ -22,6 +27,9 @@ use crate::trail::{ConfigMemory, ConfigState};
 const LOOK_EVERY: Duration = Duration::from_secs(2);
 /// Refusals shown; a broken file can have thousands.
 const REFUSALS_SHOWN_MAX: usize = 200;
+
+/// What reading a configuration gives.
+type Read = Result<(Config, Vec<Warning>), Refusals>;
 
 /// Reads the configuration again and applies it.
 pub struct Reloader {
@@ -63,6 +71,8 @@ fn restart_notes(before: &Config, after: &Config) -> Vec<String> {
         (before.web != after.web, "[web]"),
         (before.storage != after.storage, "[storage]"),
         (before.ingest != after.ingest, "[ingest]"),
+        (before.relay != after.relay, "[relay]"),
+        (before.webhooks != after.webhooks, "[[webhook]]"),
     ] {
         if differs {
             notes.push(format!("{section} changed; that takes effect when the node starts again"));
@@ -86,9 +96,8 @@ impl Reloader {
 
     async fn run(&self, by: String) -> Result<Reloaded, Vec<String>> {
         let mut current = self.current.lock().await;
-        let path = self.path.clone();
-        let read = tokio::task::spawn_blocking(move || Config::load(&path, &ProcessEnv)).await;
-        let (config, warnings) = match read {
+        let central = self.central().and_then(|central| central.topology());
+        let (config, warnings) = match self.read(central.clone()).await {
             Ok(Ok(read)) => read,
             Ok(Err(refusals)) => {
                 let lines: Vec<String> =
@@ -98,15 +107,84 @@ impl Reloader {
             }
             Err(error) => return Err(vec![format!("the configuration could not be read: {error}")]),
         };
+        let mut done = self.apply(&mut current, config, &warnings, &by).await;
+        if let Some(central) = central {
+            done.notes.push(format!(
+                "{} is in force: places and cameras of this file wait (fengsui node config release)",
+                central.name().display()
+            ));
+        }
+        Ok(done)
+    }
+
+    /// Reads the node's own file, with places and cameras of its centre when there are any.
+    async fn read(&self, central: Option<CentralTopology>) -> Result<Read, JoinError> {
+        let path = self.path.clone();
+        let read = move || match central {
+            Some(central) => Config::load_central(&path, &ProcessEnv, &central),
+            None => Config::load(&path, &ProcessEnv),
+        };
+        tokio::task::spawn_blocking(read).await
+    }
+
+    fn central(&self) -> Option<Arc<Central>> {
+        self.app.central.read().clone()
+    }
+
+    /// Takes a version of the centre, or says why not; then all is as it was.
+    async fn take(&self, offer: Offer) -> Result<(), OfferError> {
+        let mut current = self.current.lock().await;
+        let central = self.central().ok_or(OfferError::NoFile)?;
+        let done = self.take_into(&mut current, &central, offer.clone()).await;
+        if let Err(error) = &done {
+            central.refused(&*self.app.auth.register, &offer, error).await;
+        }
+        done
+    }
+
+    async fn take_into(
+        &self,
+        current: &mut Config,
+        central: &Arc<Central>,
+        offer: Offer,
+    ) -> Result<(), OfferError> {
+        if central.judge(&offer)? == Verdict::Same {
+            return Ok(());
+        }
+        let topology = CentralTopology { version: offer.version, text: offer.text.clone() };
+        let name = topology.name();
+        let read = self.read(Some(topology)).await.map_err(|error| OfferError::Defect(error.to_string()))?;
+        let (config, warnings) =
+            read.map_err(|refusals| OfferError::Text(central::faults(&refusals, &name)))?;
+        let by = format!("{} (centre)", offer.by);
+        central.receive(&*self.app.auth.register, offer, self.app.clock.utc()).await?;
+        self.apply(current, config, &warnings, &by).await;
+        Ok(())
+    }
+
+    /// Goes back to the node's own file.
+    async fn let_go(&self, by: &str, reason: &str) -> Result<u64, ReleaseError> {
+        let mut current = self.current.lock().await;
+        let central = self.central().filter(|c| c.in_force().is_some()).ok_or(ReleaseError::Nothing)?;
+        let read = self.read(None).await.map_err(|error| ReleaseError::Own(vec![error.to_string()]))?;
+        let lines = |refusals: Refusals| refusals.refusals.iter().map(ToString::to_string).collect();
+        let (config, warnings) = read.map_err(|refusals| ReleaseError::Own(lines(refusals)))?;
+        let version = central.release(&*self.app.auth.register, by, reason).await?;
+        self.apply(&mut current, config, &warnings, by).await;
+        version.ok_or(ReleaseError::Nothing)
+    }
+
+    /// Takes a configuration that is good into use.
+    async fn apply(&self, current: &mut Config, config: Config, warnings: &[Warning], by: &str) -> Reloaded {
         let found = changes(&current.topology, &config.topology);
         let places = current.topology != config.topology;
         let now = self.state().await;
         let before = self.in_use.lock().replace(now.clone());
-        let mut notes = restart_notes(&current, &config);
+        let mut notes = restart_notes(current, &config);
         for note in &notes {
             tracing::warn!("{note}");
         }
-        for warning in &warnings {
+        for warning in warnings {
             tracing::warn!("{warning}");
         }
         notes.extend(warnings.iter().map(ToString::to_string));
@@ -121,8 +199,7 @@ impl Reloader {
             ConfigMemory::new(&current.node.data).store(&now);
         }
         if places {
-            self.cameras.apply(&config.topology);
-            self.app.set_topology(Arc::new(config.topology.clone()));
+            self.cameras.configure(&self.app, &config.topology);
         }
         if current.retention != config.retention {
             self.cameras.keep(&config.retention);
@@ -132,7 +209,7 @@ impl Reloader {
         current.topology = config.topology;
         let Changes { added, changed, removed } = found;
         tracing::info!(added, changed, removed, "read the configuration again");
-        Ok(Reloaded { added, changed, removed, notes })
+        Reloaded { added, changed, removed, notes }
     }
 
     async fn refused(&self, by: &str, lines: &[String]) {
@@ -186,6 +263,14 @@ fn stamps(path: &Path) -> Stamps {
 impl Reload for Reloader {
     fn reload(&self, by: String) -> BoxFuture<'_, Result<Reloaded, Vec<String>>> {
         self.run(by).boxed()
+    }
+
+    fn offer(&self, offer: Offer) -> BoxFuture<'_, Result<(), OfferError>> {
+        self.take(offer).boxed()
+    }
+
+    fn release(&self, by: String, reason: String) -> BoxFuture<'_, Result<u64, ReleaseError>> {
+        async move { self.let_go(&by, &reason).await }.boxed()
     }
 }
 

@@ -11,9 +11,11 @@ use axum::Router;
 use axum::body::Body;
 use axum::response::Response;
 use bytes::Bytes;
-use fengsui_config::Config;
 use fengsui_config::clock::{Clock, ManualClock, UtcMicros};
 use fengsui_config::ids::{StreamKey, StreamKind};
+use fengsui_config::{Config, Topology};
+use fengsui_duty::book::Book;
+use fengsui_relay::event::rows::EventRows;
 use fengsui_storage::board::Board;
 use fengsui_storage::catalogue::{CatalogueStats, DayStrip, Span as StoredSpan, SpanKind};
 use fengsui_storage::frame::{
@@ -37,12 +39,15 @@ use crate::app::{App, AppParts, NodeFacts};
 use crate::auth::Auth;
 use crate::auth::accounts::Accounts;
 use crate::auth::register::{Register, RegisterError, Wanted};
+use crate::desk::Desk;
+use crate::duty::Duty;
 use crate::http::accept::Peer;
 use crate::http::policy::Entry;
 use crate::media::{FootageIndex, Media, Span, Stretch};
 use crate::recordings::{
     OrderRefused, RecordingNow, Recordings, VolumeDetail, VolumeNow, VolumeOrder, VolumeState, VolumeUse,
 };
+use crate::standby::Standby;
 
 /// Noon of some day.
 pub const NOW: UtcMicros = UtcMicros(1_790_000_000_000_000);
@@ -252,6 +257,11 @@ pub fn node() -> Node {
 
 /// A node whose only volume is `root`.
 pub fn node_with_volume(root: &Path) -> Node {
+    node_named("centre", config().topology, root)
+}
+
+/// A node with another name and other cameras.
+pub fn node_named(name: &str, topology: Topology, root: &Path) -> Node {
     let clock = Arc::new(ManualClock::at(NOW));
     let shared: Arc<dyn Clock> = clock.clone();
     let register = Arc::new(MemoryRegister::default());
@@ -263,13 +273,16 @@ pub fn node_with_volume(root: &Path) -> Node {
     let auth = Auth::new(Accounts::default(), register.clone(), &shared).unwrap();
     let app = App::new(AppParts {
         clock: shared,
-        node: NodeFacts { id: "centre".into(), version: "0.0.0", started: NOW },
+        node: NodeFacts { id: name.into(), version: "0.0.0", started: NOW },
         auth,
         board: Arc::new(Board::default()),
         media: Media::new(hub.clone(), Arc::new(footage), index.clone()),
         recordings: recordings.clone(),
         archives: Arc::default(),
-        topology: Arc::new(config().topology),
+        topology: Arc::new(topology),
+        desk: Desk::new(name.parse().unwrap(), 1, EventRows::default()),
+        duty: Duty::new(name.parse().unwrap(), 1, Book::default()),
+        standby: Standby::default(),
         stop: CancellationToken::new(),
     });
     let (router, table) = api::router(app.clone());
@@ -331,6 +344,10 @@ impl Answer {
 impl Node {
     pub async fn send(&self, request: Request<Body>) -> Answer {
         Answer::of(self.router.clone().oneshot(from_afar(request)).await.unwrap()).await
+    }
+    /// As [`Node::send`], for an answer that does not end.
+    pub async fn send_streaming(&self, request: Request<Body>) -> Response {
+        self.router.clone().oneshot(from_afar(request)).await.unwrap()
     }
     pub async fn get(&self, path: &str, cookie: &str) -> Answer {
         self.send(request(Method::GET, path, Some(cookie), None)).await

@@ -8,7 +8,7 @@ use axum::response::{IntoResponse as _, Response};
 use http::header::{
     ACCEPT, ACCEPT_ENCODING, ALLOW, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, ETAG, IF_NONE_MATCH, VARY,
 };
-use http::{HeaderMap, HeaderValue, Method, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use rust_embed::RustEmbed;
 
 use crate::http::problem::ApiError;
@@ -22,6 +22,20 @@ const STUB: &str = "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><ti
 <h1>烽燧 Fengsui</h1><p>This build has no browser UI. Build it, then the program again:</p>\
 <pre>cd web/ui && npm ci && npm run build && cd ../.. && cargo build</pre>\
 <p>The API is served under <code>/api/v1</code>; its description is <code>/api/v1/openapi.json</code>.</p></html>";
+
+/// The page of a unit that was sent, without log-in, at an address and in a file of its own.
+const UNIT_PATH: &str = "unit";
+const UNIT_PAGE: &str = "unit.html";
+/// As everywhere, but that it may ask where the device is.
+const UNIT_PERMISSIONS: &str =
+    "camera=(), microphone=(), geolocation=(self), payment=(), usb=(), fullscreen=(self)";
+
+fn unit_page(files: &impl Files, headers: &HeaderMap) -> Response {
+    let mut response = file(files, UNIT_PAGE, headers);
+    let name = HeaderName::from_static("permissions-policy");
+    response.headers_mut().insert(name, HeaderValue::from_static(UNIT_PERMISSIONS));
+    response
+}
 
 /// A file of the UI.
 struct Found {
@@ -69,6 +83,9 @@ fn answer(files: &impl Files, method: &Method, path: &str, headers: &HeaderMap) 
     });
     if !page || !for_people {
         return ApiError::not_found(format!("There is no file {path}.")).into_response();
+    }
+    if name == UNIT_PATH && files.get(UNIT_PAGE).is_some() {
+        return unit_page(files, headers);
     }
     if files.get("index.html").is_some() {
         return file(files, "index.html", headers);
@@ -166,6 +183,7 @@ mod tests {
     fn files() -> BTreeMap<&'static str, &'static str> {
         BTreeMap::from([
             ("index.html", "page"),
+            ("unit.html", "page of a unit"),
             ("assets/app-1a2b.js", "script"),
             ("assets/app-1a2b.js.br", "br"),
             ("assets/app-1a2b.js.gz", "gzip!"),
@@ -215,6 +233,18 @@ mod tests {
         }
         let posted = answer(&files(), &Method::POST, "/wall", &HeaderMap::new());
         assert_eq!(posted.status(), StatusCode::METHOD_NOT_ALLOWED);
+    }
+
+    #[tokio::test]
+    async fn a_unit_has_a_page_of_its_own_that_may_ask_where_it_is() {
+        let text = async |path| {
+            let body = axum::body::to_bytes(get(path, &[("accept", "text/html")]).into_body(), 100).await;
+            String::from_utf8(body.unwrap().to_vec()).unwrap()
+        };
+        assert_eq!((text("/unit").await, text("/units").await), ("page of a unit".into(), "page".into()));
+        let policy = |path| get(path, &[]).headers().get("permissions-policy").cloned();
+        assert!(policy("/unit").unwrap().to_str().unwrap().contains("geolocation=(self)"));
+        assert!(policy("/units").is_none(), "the usual one is put on by whoever serves");
     }
 
     #[test]

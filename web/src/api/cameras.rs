@@ -23,9 +23,9 @@ use crate::http::problem::{ApiError, ApiResult, PathOf, Problem, QueryOf};
 #[derive(Debug, Default, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub struct ListQuery {
-    /// Words that must all occur in name, code, site, station, sub-centre or host.
+    /// Words that must all occur in name, code, site, station, sub-centre, host or node.
     q: Option<String>,
-    /// `online`, `offline`, `disabled`, `recording` or `not_recording`.
+    /// `online`, `offline`, `disabled`, `recording`, `not_recording` or `unknown`.
     state: Option<String>,
     /// Code of a site, station or sub-centre.
     site: Option<String>,
@@ -76,6 +76,7 @@ enum StateFilter {
     Disabled,
     Recording,
     NotRecording,
+    Unknown,
 }
 
 impl StateFilter {
@@ -86,16 +87,22 @@ impl StateFilter {
             "disabled" => Self::Disabled,
             "recording" => Self::Recording,
             "not_recording" => Self::NotRecording,
+            "unknown" => Self::Unknown,
             _ => {
                 return Err(ApiError::bad("state", format!("'{text}' is no state to filter by."))
-                    .remedy("Write online, offline, disabled, recording or not_recording."));
+                    .remedy("Write online, offline, disabled, recording, not_recording or unknown."));
             }
         })
     }
 
     fn fits(self, camera: &CameraView) -> bool {
         let playing = camera.streams.main.state == SessionState::Playing;
+        // What was so when the node was heard last counts for nothing.
+        if camera.node.as_ref().is_some_and(|node| !node.known) {
+            return matches!(self, Self::Unknown);
+        }
         match self {
+            Self::Unknown => false,
             Self::Online => camera.enabled && playing,
             Self::Offline => camera.enabled && !playing,
             Self::Disabled => !camera.enabled,
@@ -159,6 +166,7 @@ fn within(topology: &Topology, camera: &Camera, code: &str) -> bool {
 }
 
 fn mentions(camera: &CameraView, word: &str) -> bool {
+    let node = camera.node.as_ref().map(|node| &node.id);
     [
         &camera.name,
         &camera.code,
@@ -167,7 +175,8 @@ fn mentions(camera: &CameraView, word: &str) -> bool {
         &camera.sub_centre_name,
         &camera.host,
     ]
-    .iter()
+    .into_iter()
+    .chain(node)
     .any(|text| text.to_lowercase().contains(word))
 }
 
@@ -201,10 +210,12 @@ pub async fn csv(State(app): State<Arc<App>>) -> Response {
     let topology = app.topology();
     // A byte order mark: without it spreadsheets read Chinese names in the wrong encoding.
     let mut text = String::from(
-        "\u{feff}code,name,site,site_name,station_name,sub_centre_name,enabled,class,host,lat,lon,state,failure,recording,reason\r\n",
+        "\u{feff}code,name,site,site_name,station_name,sub_centre_name,enabled,class,host,lat,lon,state,failure,recording,reason,node,known,at_us\r\n",
     );
     for camera in topology.cameras.values() {
         let shown = view::camera(&app, &topology, camera);
+        let known = shown.node.as_ref().is_none_or(|node| node.known);
+        let now = |state: String| if known { state } else { "unknown".to_owned() };
         let (lat, lon) =
             shown.position.map_or_else(Default::default, |p| (p.lat.to_string(), p.lon.to_string()));
         let row = [
@@ -219,10 +230,13 @@ pub async fn csv(State(app): State<Arc<App>>) -> Response {
             shown.host,
             lat,
             lon,
-            word(&shown.streams.main.state),
+            now(word(&shown.streams.main.state)),
             shown.streams.main.failure.as_ref().map_or_else(String::new, word),
-            word(&shown.recording.state),
+            now(word(&shown.recording.state)),
             shown.recording.reason.as_ref().map_or_else(String::new, word),
+            shown.node.as_ref().map_or_else(String::new, |node| node.id.clone()),
+            known.to_string(),
+            shown.node.as_ref().and_then(|node| node.at_us).map_or_else(String::new, |at| at.to_string()),
         ];
         let cells: Vec<String> = row.iter().map(|cell| csv_cell(cell)).collect();
         text.push_str(&cells.join(","));

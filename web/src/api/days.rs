@@ -1,6 +1,7 @@
 //! Days of many cameras at a glance: which minutes have footage, which lack what was due. No picture is shown, so
 //! nothing goes to the register of viewings.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,7 +9,7 @@ use axum::extract::State;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use fengsui_config::clock::UtcMicros;
-use fengsui_config::ids::{CameraId, StreamKey, StreamKind};
+use fengsui_config::ids::{CameraId, NodeId, StreamKey, StreamKind};
 use fengsui_config::limits;
 use fengsui_storage::catalogue::{DayStrip, Minutes};
 use fengsui_storage::frame::GapReason;
@@ -16,8 +17,11 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::footage::{RangeQuery, TIMELINE_RANGE_MAX};
+use super::view::lenient;
 use crate::app::App;
-use crate::auth::access::{CameraAccess, Principal};
+use crate::auth::access::{CameraAccess, Principal, Via};
+use crate::command::gather::{self, MissingView, Question};
+use crate::command::{self, Far};
 use crate::http::problem::{ApiError, ApiResult, Problem, QueryOf};
 
 /// Length of a day of the answer. A day begins where the range does, so that it is the viewer's own day.
@@ -39,7 +43,7 @@ pub struct DaysQuery {
 }
 
 /// One day of one camera. Minute n is bit n % 8, counted from the lowest, of byte n / 8.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct DayView {
     /// First microsecond.
     pub from_us: i64,
@@ -56,13 +60,13 @@ pub struct DayView {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub gaps: Option<String>,
     /// Why most of what is missing is missing.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "lenient")]
     #[schema(value_type = Option<String>, example = "camera_offline")]
     pub reason: Option<GapReason>,
 }
 
 /// The days of one camera.
-#[derive(Debug, Clone, Serialize, ToSchema)]
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct CameraDaysView {
     /// National 20-digit code.
     pub camera: String,
@@ -79,6 +83,16 @@ pub struct DaysView {
     pub to_us: i64,
     /// In the order asked for, or of the codes.
     pub items: Vec<CameraDaysView>,
+    /// Nodes that did not answer: their cameras are not in the list.
+    pub missing: Vec<MissingView>,
+}
+
+/// What is read of the answer of another node.
+#[derive(Debug, Deserialize)]
+struct FarDays {
+    items: Vec<CameraDaysView>,
+    #[serde(default)]
+    missing: Vec<MissingView>,
 }
 
 /// Which minutes of which days have footage, for many cameras at once.
@@ -102,13 +116,61 @@ pub async fn show(
         )
         .remedy("Ask for fewer days or fewer cameras at once."));
     }
-    let codes: Vec<String> = access.iter().map(|a| a.key().camera.to_string()).collect();
-    let strips = app.media.day_strips(access, days).await?;
-    let view = |(camera, days): (String, Vec<DayStrip>)| {
-        let days = days.iter().map(day).collect();
-        CameraDaysView { camera, days }
+    let code = |access: &CameraAccess| access.key().camera.to_string();
+    let order: Vec<String> = access.iter().map(code).collect();
+    let (mut own, mut far) = (Vec::new(), Vec::new());
+    for access in access {
+        match command::holder(&app, access.key().camera) {
+            Some(holder) => far.push((holder, access)),
+            None => own.push(access),
+        }
+    }
+    let codes: Vec<String> = own.iter().map(code).collect();
+    let range = format!("from_us={from_us}&to_us={to_us}");
+    let (strips, (mut found, missing)) =
+        tokio::join!(app.media.day_strips(own, days), elsewhere(&principal, far, &range));
+    let strips = strips?;
+    found.extend(codes.into_iter().zip(strips.iter().map(|days| days.iter().map(day).collect())));
+    let view = |camera: String| Some(CameraDaysView { days: found.remove(&camera)?, camera });
+    Ok(axum::Json(DaysView { from_us, to_us, items: order.into_iter().filter_map(view).collect(), missing }))
+}
+
+type Found = BTreeMap<String, Vec<DayView>>;
+
+/// Days of cameras of other nodes, all asked at once.
+async fn elsewhere(
+    principal: &Principal,
+    far: Vec<(Far, CameraAccess)>,
+    range: &str,
+) -> (Found, Vec<MissingView>) {
+    let Some((Far { centre, .. }, access)) = far.first().cloned() else { return Default::default() };
+    let mut nodes: BTreeMap<NodeId, Vec<String>> = BTreeMap::new();
+    for (far, access) in far {
+        nodes.entry(far.node).or_default().push(access.key().camera.to_string());
+    }
+    let mut questions = Vec::new();
+    for (node, cameras) in &nodes {
+        for cameras in cameras.chunks(limits::GATHER_CAMERAS_MAX) {
+            let (stream, list) = (access.key().stream, cameras.join(","));
+            let path = format!("/api/v1/footage/days?{range}&stream={stream}&cameras={list}");
+            questions.push(Question { node: node.clone(), path, cameras: cameras.to_vec() });
+        }
+    }
+    // Who asks for others has to have this answer within the time in which it is to answer itself.
+    let deadline = match principal.via() {
+        Via::Centre(_) => limits::GATHER_TIMEOUT / 2,
+        Via::Session(_) | Via::Ticket(_) => limits::GATHER_TIMEOUT,
     };
-    Ok(axum::Json(DaysView { from_us, to_us, items: codes.into_iter().zip(strips).map(view).collect() }))
+    let by = principal.on_behalf();
+    let (answers, mut missing) = gather::ask::<FarDays>(&centre, &by, questions, deadline).await;
+    let mut found = Found::new();
+    for (question, answer) in answers {
+        // It is asked about its cameras, and says nothing of others.
+        let asked = |camera: &String| question.cameras.contains(camera);
+        found.extend(answer.items.into_iter().filter(|i| asked(&i.camera)).map(|i| (i.camera, i.days)));
+        missing.extend(answer.missing);
+    }
+    (found, missing)
 }
 
 /// The range in days from its beginning.

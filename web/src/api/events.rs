@@ -77,6 +77,17 @@ impl EventLog {
         self.push("resync", "{}".to_owned());
     }
 
+    /// Has every reader look whether its session is still open.
+    pub fn look_again(&self) {
+        self.newest.send_modify(|_| ());
+    }
+
+    /// What was told under a name, in order.
+    #[cfg(test)]
+    pub(crate) fn all(&self, name: &str) -> Vec<Arc<str>> {
+        self.kept.lock().iter().filter(|e| e.name == name).map(|e| e.data.clone()).collect()
+    }
+
     fn after(&self, seen: u64) -> Next {
         let kept = self.kept.lock();
         let Some(oldest) = kept.front().map(|e| e.number) else { return Next::Nothing };
@@ -102,8 +113,10 @@ impl EventLog {
     }
 }
 
-/// Events as they happen: `camera` (a camera's new state), `system` (the node, every 5 s), `resync` (load the lists
-/// anew). Understands `Last-Event-ID`.
+/// Events as they happen: `camera` (a camera's new state), `event` (a record of `/events/records` and its row), `alarm` and
+/// `incident` (as in their lists), `definition` (a unit, plan, rule or shift: `{kind, id}`), `duty` (`{counts}` of alarms, at most
+/// twice a second), `notice` (as in `/duty/notices`), `system` (the node, every 5 s), `resync` (load the lists anew).
+/// Understands `Last-Event-ID`.
 #[utoipa::path(get, path = "/api/v1/events", tag = "system", responses(
     (status = 200, content_type = "text/event-stream", body = String), (status = 401, body = Problem)))]
 pub async fn stream(
@@ -166,6 +179,8 @@ impl Reader {
         match self.via {
             Via::Session(key) => self.app.auth.sessions.is_open(&key),
             Via::Ticket(_) => false,
+            // A stream that goes over the link ends with the call.
+            Via::Centre(_) => true,
         }
     }
 }
@@ -194,6 +209,11 @@ impl Watcher {
         ));
         for camera in topology.cameras.values() {
             let shown = view::camera(app, &topology, camera);
+            // Of cameras of other nodes is told as soon as these tell.
+            if shown.node.is_some() {
+                self.told.remove(&camera.id);
+                continue;
+            }
             let due = match self.told.get(&camera.id) {
                 None => true,
                 Some(told) if significant(&told.camera, &shown) => true,
@@ -212,7 +232,7 @@ impl Watcher {
 }
 
 /// True when something else than counters changed.
-fn significant(before: &view::CameraView, after: &view::CameraView) -> bool {
+pub(super) fn significant(before: &view::CameraView, after: &view::CameraView) -> bool {
     let still = |s: &view::StreamView| {
         (s.state, s.since_us, s.failure, s.retry_at_us, s.detail.clone(), s.codec.clone(), s.size)
     };
@@ -220,8 +240,8 @@ fn significant(before: &view::CameraView, after: &view::CameraView) -> bool {
         || before.streams.sub.as_ref().map(still) != after.streams.sub.as_ref().map(still)
         || (before.recording.state, before.recording.reason)
             != (after.recording.state, after.recording.reason)
-        || (&before.name, &before.site, before.enabled, &before.host)
-            != (&after.name, &after.site, after.enabled, &after.host)
+        || (&before.name, &before.site, before.enabled, &before.host, &before.node)
+            != (&after.name, &after.site, after.enabled, &after.host, &after.node)
 }
 
 /// Looks at the states until the node stops.

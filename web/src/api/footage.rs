@@ -301,7 +301,7 @@ fn cached(response: &mut Response, id: &str) {
 #[into_params(parameter_in = Query)]
 pub struct AtQuery {
     /// The moment on the node's clock.
-    at_us: i64,
+    pub(super) at_us: i64,
 }
 
 /// The key frame at or before a moment, as JPEG; the header `X-Fengsui-Utc-Us` has its time.

@@ -127,6 +127,25 @@ fn write(segments: &[HlsSegment], ticket: Option<&str>) -> String {
     out
 }
 
+/// The playlist of another node, with the ticket in each address; none when an address is not below the playlist's own, as
+/// those of a node are.
+pub(super) fn passed_on(playlist: &str, ticket: Option<&str>) -> Option<String> {
+    let query = ticket.map(|t| format!("?ticket={t}")).unwrap_or_default();
+    let own = |address: &str| address.starts_with("hls/") && !address.contains([':', '?', '#', '\\']);
+    let mut out = String::with_capacity(playlist.len());
+    for line in playlist.lines() {
+        if let Some((tag, rest)) = line.split_once("URI=\"") {
+            let (address, rest) = rest.split_once('"').filter(|(a, r)| own(a) && !r.contains("URI="))?;
+            let _ = writeln!(out, "{tag}URI=\"{address}{query}\"{rest}");
+        } else if line.is_empty() || line.starts_with('#') {
+            let _ = writeln!(out, "{line}");
+        } else {
+            let _ = own(line).then(|| writeln!(out, "{line}{query}"))?;
+        }
+    }
+    Some(out)
+}
+
 fn date_time(at: UtcMicros) -> String {
     let millis = i128::from(at.millis()) * 1_000_000;
     OffsetDateTime::from_unix_timestamp_nanos(millis)

@@ -1,5 +1,9 @@
 //! `/metrics` in the text format of Prometheus (version 0.0.4).
 
+mod backfill;
+mod duty;
+mod search;
+
 use std::fmt::{Display, Write as _};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -7,6 +11,9 @@ use std::sync::atomic::Ordering;
 use axum::extract::State;
 use axum::response::{IntoResponse as _, Response};
 use fengsui_config::ids::{StreamKey, StreamKind};
+use fengsui_relay::inbox::Reason;
+use fengsui_relay::link::Link;
+use fengsui_relay::upward::Priority;
 use fengsui_storage::board::{SessionState, StreamStatus};
 use fengsui_storage::facets::FacetState;
 use fengsui_storage::retention::forecast::Outlook;
@@ -14,7 +21,12 @@ use http::header::CONTENT_TYPE;
 
 use super::system;
 use crate::app::App;
+use crate::live::ViewerCounters;
 use crate::recordings::{VolumeDetail, VolumeState, VolumeUse};
+use crate::relay::calls::CallCounters;
+use crate::relay::centre::Centre;
+use crate::relay::centre::live::FarLive;
+use crate::relay::up::Uplink;
 
 /// Counters and states for Prometheus.
 #[utoipa::path(get, path = "/metrics", tag = "system", responses(
@@ -73,7 +85,12 @@ fn write(app: &App) -> String {
     archives(&mut page, app);
     hub(&mut page, app);
     live(&mut page, app);
+    viewers(&mut page, app);
     sessions(&mut page, app);
+    events(&mut page, app);
+    relay(&mut page, app);
+    duty::write(&mut page, app);
+    search::write(&mut page, app);
     streams(&mut page, app);
     page.0
 }
@@ -314,6 +331,192 @@ fn live(page: &mut Page, app: &App) {
         "Reports in that sum.",
         load(&app.live.viewer_reports),
     );
+}
+
+/// One sample a viewer, by its number.
+fn viewers(page: &mut Page, app: &App) {
+    type Of = fn(&ViewerCounters) -> u64;
+    let families: [(&str, &str, &str, Of); 4] = [
+        ("live_viewer_subscriptions", "gauge", "Streams that a viewer shows.", |v| {
+            v.subscriptions.load(Ordering::Relaxed) as u64
+        }),
+        ("live_viewer_units_total", "counter", "Pictures sent to a viewer.", |v| {
+            v.units.load(Ordering::Relaxed)
+        }),
+        ("live_viewer_bytes_total", "counter", "Bytes sent to a viewer.", |v| {
+            v.bytes.load(Ordering::Relaxed)
+        }),
+        ("live_viewer_dropped_units_total", "counter", "Pictures that a viewer was too slow for.", |v| {
+            v.dropped.load(Ordering::Relaxed)
+        }),
+    ];
+    let viewers = app.live.viewers();
+    for (name, kind, help, of) in families {
+        page.family(name, kind, help);
+        for viewer in &viewers {
+            page.sample(name, &format!("{{viewer=\"{}\"}}", viewer.number), of(viewer));
+        }
+    }
+}
+
+fn events(page: &mut Page, app: &App) {
+    let stats = app.desk.stats();
+    page.family("events_total", "counter", "Events taken in, by kind and priority.");
+    for ((kind, priority), count) in &stats.events {
+        let labels = format!("{{kind=\"{kind}\",priority=\"{}\"}}", priority.as_str());
+        page.sample("events_total", &labels, count);
+    }
+    page.family("events_refused_total", "counter", "Requests with events that were refused, by reason.");
+    for (reason, count) in &stats.refused {
+        page.sample("events_refused_total", &format!("{{reason=\"{reason}\"}}"), count);
+    }
+    page.single("event_records_total", "counter", "Records of events written.", stats.records);
+    page.single("events_folded_total", "counter", "Events counted in a record of others.", stats.folded);
+    page.single("event_records_failed_total", "counter", "Records that the journal refused.", stats.failed);
+    page.single("events_waiting", "gauge", "Events whose senders wait for the journal.", stats.waiting);
+    page.single("event_records_pending", "gauge", "Records of events not yet written.", stats.pending);
+    page.single("event_lanes", "gauge", "Cameras and senders that the limiter remembers.", stats.lanes);
+    page.family("event_rows_open", "gauge", "Rows of events that are open, by priority.");
+    for (priority, count) in &stats.open {
+        page.sample("event_rows_open", &format!("{{priority=\"{}\"}}", priority.as_str()), count);
+    }
+}
+
+fn relay(page: &mut Page, app: &App) {
+    let Some(relay) = app.relay.read().clone() else { return };
+    if let Some(uplink) = &relay.uplink {
+        relay_up(page, uplink);
+        relay_calls(page, "up", uplink.calls.as_ref(), &relay.calls);
+    }
+    if let Some(centre) = &relay.centre {
+        relay_centre(page, centre, app.desk.stats().applied);
+        relay_calls(page, "centre", centre.calls.link(), centre.calls.counters());
+        relay_command(page, centre);
+        relay_live(page, &app.far);
+        backfill::write(page, &centre.backfill);
+    }
+}
+
+fn relay_live(page: &mut Page, far: &FarLive) {
+    page.single("relay_live_open", "gauge", "Live streams of other nodes that come.", far.counters.open());
+    for (name, help, value) in far.counters.all() {
+        page.single(&format!("relay_live_{name}_total"), "counter", help, value);
+    }
+    let lines = far.lines();
+    page.family(
+        "relay_live_line_bits",
+        "gauge",
+        "What live streams of a node are reckoned to, bits a second.",
+    );
+    for (node, line) in &lines {
+        page.sample("relay_live_line_bits", &format!("{{node=\"{node}\"}}"), line.bits);
+    }
+}
+
+/// Footage and states of cameras of other nodes.
+fn relay_command(page: &mut Page, centre: &Centre) {
+    let ((nodes, cameras), footage) = (centre.states.sizes(), &centre.footage);
+    page.single("relay_footage_open", "gauge", "Answers with footage of nodes under way.", footage.taken());
+    page.single("relay_footage_refused_total", "counter", "Refused: too many under way.", footage.refused());
+    page.single("relay_states_nodes", "gauge", "Nodes that tell of their cameras now.", nodes);
+    page.single("relay_states_cameras", "gauge", "Cameras of which something was told.", cameras);
+    page.single(
+        "relay_states_unread_total",
+        "counter",
+        "States that could not be read.",
+        centre.states.unread(),
+    );
+}
+
+/// What a centre asks the API of its nodes; at a node what its centre asks.
+fn relay_calls(page: &mut Page, to: &str, link: &dyn Link, calls: &CallCounters) {
+    relay_link(page, &format!("{to}_calls"), link);
+    page.single(&format!("relay_{to}_calls_open"), "gauge", "Answers under way.", calls.open());
+    let counters = [
+        ("calls", "Calls begun.", calls.calls()),
+        ("calls_refused", "Calls refused, or that got no answer.", calls.refused()),
+        ("calls_broken", "Answers that broke off, or that nobody read to their end.", calls.broken()),
+        ("calls_bytes", "Bytes of bodies of answers.", calls.bytes()),
+    ];
+    for (name, help, value) in counters {
+        page.single(&format!("relay_{to}_{name}_total"), "counter", help, value);
+    }
+}
+
+fn relay_link(page: &mut Page, to: &str, link: &dyn Link) {
+    let (up, c) = (link.state().borrow().session().is_some(), link.counters());
+    page.single(&format!("relay_{to}_link_up"), "gauge", "1 while the connection is there.", u8::from(up));
+    let counters = [
+        ("connects", "Connections made.", c.connects),
+        ("refused", "Messages refused to be sent: no connection, or too many under way.", c.refused),
+        ("dropped", "Messages dropped because nobody took them in time.", c.dropped + c.dropped_below),
+        ("server_errors", "Refusals of the server.", c.server_errors),
+    ];
+    for (name, help, value) in counters {
+        page.single(&format!("relay_{to}_link_{name}_total"), "counter", help, value);
+    }
+}
+
+fn relay_up(page: &mut Page, uplink: &Uplink) {
+    relay_link(page, "up", &uplink.link);
+    let (seen, word) = (uplink.seen(), |p: Priority| format!("{p:?}").to_lowercase());
+    page.family("relay_backlog_records", "gauge", "Records that wait for the centre, by priority.");
+    for (priority, size) in &seen.waiting {
+        page.sample("relay_backlog_records", &format!("{{priority=\"{}\"}}", word(*priority)), size.records);
+    }
+    page.family("relay_backlog_bytes", "gauge", "Their bytes.");
+    for (priority, size) in &seen.waiting {
+        page.sample("relay_backlog_bytes", &format!("{{priority=\"{}\"}}", word(*priority)), size.bytes);
+    }
+    let c = &seen.counters;
+    let counters = [
+        ("published", "Frames sent, repeated ones included.", c.published),
+        ("confirmed", "Frames that the centre confirmed.", c.confirmed),
+        ("refused", "Frames that the stream refused.", c.refused),
+        ("walks", "Walks through the journal begun.", c.walks),
+        ("direct", "Live alarms sent the direct way.", c.direct),
+        ("direct_dropped", "Live alarms not sent that way.", c.direct_dropped + uplink.below_dropped()),
+        ("oversized", "Records replaced because they are too large.", c.oversized),
+        ("unreadable", "Records that the journal could not give.", c.unreadable),
+        ("passed_over", "Records never sent because too much waited.", seen.passed_over),
+    ];
+    for (name, help, value) in counters {
+        page.single(&format!("relay_{name}_total"), "counter", help, value);
+    }
+}
+
+fn relay_centre(page: &mut Page, centre: &Centre, rows: u64) {
+    relay_link(page, "centre", &centre.link);
+    let seen = centre.seen();
+    page.single("relay_stream_messages", "gauge", "Frames in the stream.", seen.stream.0);
+    page.single("relay_stream_bytes", "gauge", "Bytes of them.", seen.stream.1);
+    page.single("relay_previews", "gauge", "Live alarms shown ahead of their records.", seen.previews);
+    let c = &seen.counters;
+    let counters = [
+        ("packets", "Packets that came.", c.packets),
+        ("applied", "Frames that the journal took.", c.applied),
+        ("events", "Events among them that came into rows.", rows),
+        ("duplicates", "Frames that had been taken in before.", c.duplicates),
+        ("gaps", "Frames that waited for one before them.", c.gaps),
+        ("asked_anew", "How often a sender was asked to begin again.", c.asked_anew),
+        ("left_to_stream", "Frames left to the stream for want of room.", c.left_to_stream),
+        ("quarantined_beyond", "Frames not taken in of which nothing is kept.", c.quarantined_beyond),
+        ("journal_refusals", "Records that the journal refused.", c.journal_refusals),
+        ("previews_refused", "Live alarms refused.", c.previews_refused),
+        ("presence_refused", "Words of presence that could not be read.", seen.words_refused),
+    ];
+    for (name, help, value) in counters {
+        page.single(&format!("relay_{name}_total"), "counter", help, value);
+    }
+    page.family("relay_quarantined_total", "counter", "Frames not taken in, by reason.");
+    for reason in Reason::ALL {
+        let count = c.quarantined.get(&reason).copied().unwrap_or_default();
+        page.sample("relay_quarantined_total", &format!("{{reason=\"{reason}\"}}"), count);
+    }
+    page.family("nodes", "gauge", "Nodes that were heard, by how they are heard now.");
+    for (silence, count) in centre.presence.lock().counts() {
+        page.sample("nodes", &format!("{{link=\"{silence}\"}}"), count);
+    }
 }
 
 /// Name, kind, help and value of a family with one sample a stream.

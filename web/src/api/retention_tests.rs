@@ -25,7 +25,7 @@ impl Volumes for AtHand {
 }
 
 /// A node with one stored segment that is far older than its time, and one of an hour ago.
-fn keeping() -> (Node, Arc<Retained>, tempfile::TempDir) {
+pub(super) fn keeping() -> (Node, Arc<Retained>, tempfile::TempDir) {
     let folder = tempfile::tempdir().unwrap();
     let (data, root) = (folder.path().join("data"), folder.path().join("v1"));
     std::fs::create_dir_all(&root).unwrap();

@@ -17,6 +17,7 @@ use crate::auth::access::{Principal, Via};
 use crate::auth::accounts::{Account, Role, check_name};
 use crate::auth::password;
 use crate::auth::register::kinds;
+use crate::auth::rights::Right;
 use crate::auth::sessions::User;
 use crate::http::accept::Peer;
 use crate::http::policy::{cookie_name, session_id};
@@ -36,6 +37,8 @@ pub struct UserView {
 pub struct SessionView {
     /// Who it is.
     pub user: UserView,
+    /// What the roles allow.
+    pub rights: Vec<Right>,
 }
 
 /// Name and password.
@@ -57,7 +60,8 @@ pub struct SetupBody {
 }
 
 fn view(user: &User) -> SessionView {
-    SessionView { user: UserView { name: user.name.to_string(), roles: user.roles.to_vec() } }
+    let (name, roles) = (user.name.to_string(), user.roles.to_vec());
+    SessionView { rights: Right::of(&roles), user: UserView { name, roles } }
 }
 
 /// Who is logged in.
@@ -86,20 +90,18 @@ pub async fn login(
         .verify(body.password, hash)
         .await
         .map_err(|e| ApiError::internal("check the password", &e))?;
-    let Some(account) = account.filter(|_| right) else {
-        let row =
-            json!({"name": clipped(&body.name), "address": address.to_string(), "why": "wrong_credentials"});
-        if let Err(error) = app.auth.register.append(kinds::SESSION_REFUSED, row).await {
-            tracing::error!(%error, "cannot write a refused log-in to the journal");
-        }
+    let disabled = right && account.as_ref().is_some_and(|a| a.disabled);
+    let Some(account) = account.filter(|a| right && !a.disabled) else {
+        // The answer is the same: whether an account is there is nobody's business who cannot use it.
+        let why = if disabled { "disabled" } else { "wrong_credentials" };
+        refused(&app, &body.name, &peer, why).await;
         return Err(ApiError::new(Refusal::WrongCredentials, "Name or password is wrong."));
     };
     app.auth.limiter.forgive(address);
     if let Some((old, _)) = session_id(&headers, peer.tls).and_then(|id| app.auth.sessions.find(id)) {
         app.auth.sessions.close(&old);
     }
-    let user = User { name: account.name.as_str().into(), roles: account.roles.into() };
-    opened(&app, &peer, user, StatusCode::OK).await
+    opened(&app, &peer, &account, StatusCode::OK).await
 }
 
 /// Makes the first administrator and logs them in.
@@ -123,7 +125,7 @@ pub async fn setup(
     app.auth.limiter.forgive(peer.address.ip());
     check_name(&body.name).map_err(|why| ApiError::bad("name", why))?;
     password::check(&body.name, &body.password).map_err(|why| ApiError::bad("password", why))?;
-    let _turn = app.auth.setup.turn.lock().await;
+    let turn = app.auth.account_turn.lock().await;
     if app.auth.accounts.read().has_administrator() {
         return Err(ApiError::new(Refusal::SetupDone, "This node has an administrator; log in instead."));
     }
@@ -133,14 +135,16 @@ pub async fn setup(
         .hash(body.password)
         .await
         .map_err(|e| ApiError::internal("hash the password", &e))?;
-    let account = Account { name: body.name.clone(), roles: vec![Role::Administrator], password: hash };
-    let row = json!({"name": account.name, "roles": account.roles, "password": account.password});
-    let written = app.auth.register.append(kinds::ACCOUNT_CREATED, row).await;
+    let row = json!({"name": body.name, "roles": [Role::Administrator], "password": hash});
+    let written = app.auth.register.append(kinds::ACCOUNT_CREATED, row.clone()).await;
     written.map_err(|e| ApiError::internal("write the account to the journal", &e))?;
-    app.auth.accounts.write().add(account);
+    let taken = app.auth.accounts.write().take(kinds::ACCOUNT_CREATED, &row, app.clock.utc());
+    taken.map_err(|e| ApiError::internal("make the account", &e))?;
+    drop(turn);
     tracing::info!(name = body.name, "made the first administrator");
-    let user = User { name: body.name.as_str().into(), roles: [Role::Administrator].into() };
-    opened(&app, &peer, user, StatusCode::CREATED).await
+    let account = app.auth.accounts.read().get(&body.name).cloned();
+    let account = account.ok_or_else(|| ApiError::internal("find the account", &body.name))?;
+    opened(&app, &peer, &account, StatusCode::CREATED).await
 }
 
 /// Logs out.
@@ -162,7 +166,7 @@ pub async fn logout(
     Ok(response)
 }
 
-fn attempt(app: &App, address: IpAddr) -> ApiResult<()> {
+pub(super) fn attempt(app: &App, address: IpAddr) -> ApiResult<()> {
     app.auth.limiter.attempt(address).map_err(|wait| {
         ApiError::new(Refusal::TooManyAttempts, "Too many failed attempts from this address.")
             .retry_after(wait)
@@ -170,15 +174,37 @@ fn attempt(app: &App, address: IpAddr) -> ApiResult<()> {
     })
 }
 
-/// Writes the log-in down, opens the session, and answers with its cookie.
-async fn opened(app: &App, peer: &Peer, user: User, status: StatusCode) -> ApiResult<Response> {
+/// Writes the log-in down, opens the session, and answers with its cookie. `account` is what the password was checked for.
+async fn opened(app: &App, peer: &Peer, account: &Account, status: StatusCode) -> ApiResult<Response> {
+    let user = User::of(account);
     let row = json!({"by": user.name.as_ref(), "address": peer.address.ip().to_string()});
     let written = app.auth.register.append(kinds::SESSION_OPENED, row).await;
     written.map_err(|e| ApiError::internal("write the log-in to the journal", &e))?;
     let mut response = (status, axum::Json(view(&user))).into_response();
-    let id = app.auth.sessions.open(user).map_err(|e| ApiError::internal("open a session", &e))?;
+    let Some(id) = session_of(app, account, user)? else {
+        refused(app, &account.name, peer, "changed_meanwhile").await;
+        return Err(ApiError::new(Refusal::WrongCredentials, "Name or password is wrong."));
+    };
     set_cookie(&mut response, &id, limits::SESSION_IDLE_MAX.as_secs() * 2, peer.tls);
     Ok(response)
+}
+
+/// Opens a session while `account` is as it was when the password was checked; none when it was changed meanwhile. Whoever
+/// changes it from here on waits for the lock, and then ends the session.
+fn session_of(app: &App, account: &Account, user: User) -> ApiResult<Option<String>> {
+    let accounts = app.auth.accounts.read();
+    if accounts.get(&account.name) != Some(account) {
+        return Ok(None);
+    }
+    app.auth.sessions.open(user).map(Some).map_err(|e| ApiError::internal("open a session", &e))
+}
+
+/// Writes a refused log-in down. When that fails it is refused all the same.
+async fn refused(app: &App, name: &str, peer: &Peer, why: &str) {
+    let row = json!({"name": clipped(name), "address": peer.address.ip().to_string(), "why": why});
+    if let Err(error) = app.auth.register.append(kinds::SESSION_REFUSED, row).await {
+        tracing::error!(%error, "cannot write a refused log-in to the journal");
+    }
 }
 
 fn set_cookie(response: &mut Response, value: &str, age_s: u64, tls: bool) {

@@ -45,6 +45,10 @@ pub struct Counts {
     pub waiting: usize,
     /// Main stream failed and waiting to be tried again.
     pub back_off: usize,
+    /// Of other nodes; the rest are this node's own.
+    pub remote: usize,
+    /// Of them, whose state is not known now; they are in none of the numbers above but `cameras`.
+    pub unknown: usize,
 }
 
 /// Live viewing now.
@@ -109,14 +113,21 @@ pub fn view(app: &App) -> SystemView {
     }
 }
 
-fn counts(app: &App, topology: &Topology) -> Counts {
+/// Cameras by how they stand.
+#[must_use]
+pub fn counts(app: &App, topology: &Topology) -> Counts {
     let mut counts = Counts::default();
     for camera in topology.cameras.values() {
         counts.cameras += 1;
-        if !camera.enabled {
+        let shown = view::camera(app, topology, camera);
+        counts.remote += usize::from(shown.node.is_some());
+        if shown.node.as_ref().is_some_and(|node| !node.known) {
+            counts.unknown += 1;
             continue;
         }
-        let shown = view::camera(app, topology, camera);
+        if !shown.enabled {
+            continue;
+        }
         counts.enabled += 1;
         match shown.streams.main.state {
             SessionState::Playing => counts.online += 1,

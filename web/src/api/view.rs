@@ -6,13 +6,24 @@ use fengsui_config::topology::{Camera, CameraClass, RecordPolicy};
 use fengsui_config::{StreamSource, Topology};
 use fengsui_storage::board::{FailureClass, SessionState, StreamStatus};
 use fengsui_storage::frame::GapReason;
-use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::Value;
 use utoipa::ToSchema;
 
 use crate::app::App;
+use crate::command::states::{CameraRow, Known};
+use crate::command::{self, Far};
+
+/// A word that a newer node may have and that is not known here counts as none.
+pub(super) fn lenient<'de, D: Deserializer<'de>, T: DeserializeOwned>(
+    told: D,
+) -> Result<Option<T>, D::Error> {
+    Ok(serde_json::from_value(Value::deserialize(told)?).ok())
+}
 
 /// Width and height in pixels.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Size {
     /// Pixels across.
     pub width: u16,
@@ -21,7 +32,7 @@ pub struct Size {
 }
 
 /// State of one stream.
-#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct StreamView {
     /// `idle`, `waiting`, `opening`, `playing`, `stalled` or `back_off`.
     #[schema(value_type = String, example = "playing")]
@@ -30,6 +41,7 @@ pub struct StreamView {
     pub since_us: i64,
     /// Class of the last failure, until the next success.
     #[schema(value_type = Option<String>, example = "auth")]
+    #[serde(default, deserialize_with = "lenient")]
     pub failure: Option<FailureClass>,
     /// The failure in one sentence.
     pub detail: Option<String>,
@@ -80,7 +92,7 @@ impl From<StreamStatus> for StreamView {
 }
 
 /// The streams of a camera.
-#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct StreamsView {
     /// Main stream.
     pub main: StreamView,
@@ -89,7 +101,7 @@ pub struct StreamsView {
 }
 
 /// Whether a camera is recorded.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum RecordingState {
     /// Pictures reach the disk.
@@ -101,12 +113,13 @@ pub enum RecordingState {
 }
 
 /// Recording of the main stream.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct RecordingView {
     /// State.
     pub state: RecordingState,
     /// Why not, with `not_recording`.
     #[schema(value_type = Option<String>, example = "camera_offline")]
+    #[serde(default, deserialize_with = "lenient")]
     pub reason: Option<GapReason>,
     /// Since when.
     pub since_us: Option<i64>,
@@ -121,6 +134,17 @@ pub struct PositionView {
     pub lat: f64,
     /// East positive.
     pub lon: f64,
+}
+
+/// The other node that has a camera.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct FarView {
+    /// Its name.
+    pub id: String,
+    /// What is shown of the camera is as the node says it is now.
+    pub known: bool,
+    /// When it was so, where it is not known to be so now; none when the node has never told.
+    pub at_us: Option<i64>,
 }
 
 /// A camera with its state.
@@ -140,6 +164,8 @@ pub struct CameraView {
     pub sub_centre_name: String,
     /// False: neither opened nor recorded.
     pub enabled: bool,
+    /// The node that records it; this one does only while that one is gone, and is not `enabled` else.
+    pub standby_for: Option<String>,
     /// `normal` or `key`.
     #[schema(value_type = String, example = "normal")]
     pub class: CameraClass,
@@ -151,6 +177,8 @@ pub struct CameraView {
     pub streams: StreamsView,
     /// Recording of its main stream.
     pub recording: RecordingView,
+    /// The node that has it, when that is another one.
+    pub node: Option<FarView>,
 }
 
 /// The camera with its state now.
@@ -164,7 +192,7 @@ pub fn camera(app: &App, topology: &Topology, camera: &Camera) -> CameraView {
         let key = StreamKey { camera: camera.id, stream };
         StreamView::from(app.board.get(&key).unwrap_or_else(|| StreamStatus::idle(app.node.started)))
     };
-    CameraView {
+    let shown = CameraView {
         code: camera.id.to_string(),
         name: camera.name.clone(),
         site: camera.site.to_string(),
@@ -172,6 +200,7 @@ pub fn camera(app: &App, topology: &Topology, camera: &Camera) -> CameraView {
         station_name: station.map_or_else(String::new, |s| s.name.clone()),
         sub_centre_name: sub_centre.map_or_else(String::new, |s| s.name.clone()),
         enabled: camera.enabled,
+        standby_for: camera.standby_for.as_ref().map(ToString::to_string),
         class: camera.class,
         host: host(&camera.main),
         position: position.map(|p| PositionView { lat: p.lat, lon: p.lon }),
@@ -180,7 +209,27 @@ pub fn camera(app: &App, topology: &Topology, camera: &Camera) -> CameraView {
             sub: camera.sub.as_ref().map(|_| status(StreamKind::Sub)),
         },
         recording: recording(app, camera),
+        node: None,
+    };
+    match command::holder(app, camera.id) {
+        Some(far) => elsewhere(shown, camera, &far),
+        None => shown,
     }
+}
+
+/// A camera of another node, as that tells it.
+fn elsewhere(shown: CameraView, camera: &Camera, far: &Far) -> CameraView {
+    let id = far.node.to_string();
+    let Some(Known { row, at }) = far.centre.states.of(&far.node, &camera.id) else {
+        // A node was given it, so it is one to be seen; how it is nobody knows.
+        return CameraView { enabled: true, node: Some(FarView { id, known: false, at_us: None }), ..shown };
+    };
+    // The node may have it from one below.
+    let (below, at) = (row.node.as_ref().filter(|node| !node.known), at.map(|t| t.0));
+    let known = at.is_none() && below.is_none();
+    let at_us = below.map_or(at, |node| node.at_us);
+    let CameraRow { enabled, streams, recording, .. } = row.as_ref().clone();
+    CameraView { enabled, streams, recording, node: Some(FarView { id, known, at_us }), ..shown }
 }
 
 fn host(source: &StreamSource) -> String {

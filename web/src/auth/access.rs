@@ -7,12 +7,15 @@ use std::net::IpAddr;
 use axum::extract::FromRequestParts;
 use fengsui_config::clock::UtcMicros;
 use fengsui_config::ids::StreamKey;
+use fengsui_relay::call::OnBehalf;
 use http::request::Parts;
 
 use super::Auth;
 use super::accounts::Role;
+use super::rights::Right;
 use super::sessions::{SessionKey, User};
 use super::tickets::Claims;
+use super::tokens::Token;
 use crate::http::problem::{ApiError, Refusal};
 
 /// By what somebody is known.
@@ -22,7 +25,26 @@ pub enum Via {
     Session(SessionKey),
     /// A media ticket, by the hash of its text.
     Ticket([u8; 32]),
+    /// This node's centre, by the hash of who asks there.
+    Centre([u8; 32]),
 }
+
+/// The centre asks, on behalf of somebody there. Only the end of the link to the centre puts this into a request.
+#[derive(Debug, Clone)]
+pub(crate) struct FromCentre(User);
+
+impl FromCentre {
+    /// As the centre says. The person is shown as one of the centre's, whatever accounts are here.
+    pub(crate) fn new(by: &OnBehalf) -> Self {
+        let name: String = by.user.chars().filter(|c| !c.is_control()).take(CENTRE_NAME_CHARS_MAX).collect();
+        // A role that this program does not know allows nothing.
+        let roles: Vec<Role> = by.roles.iter().filter_map(|word| Role::named(word)).collect();
+        Self(User { name: format!("centre:{name}").into(), roles: roles.into() })
+    }
+}
+
+/// Characters of the name of a person at the centre.
+const CENTRE_NAME_CHARS_MAX: usize = 128;
 
 /// Somebody known, and where they are.
 #[derive(Debug, Clone)]
@@ -40,12 +62,27 @@ impl Principal {
         Some(Self { user, via: Via::Session(key), address, claims: None })
     }
 
-    /// The holder of a media ticket; they may see what the ticket names and nothing else.
+    /// The holder of a media ticket; they may see what the ticket names and nothing else, as long as the account of who asked
+    /// for it may.
     pub(crate) fn by_ticket(auth: &Auth, text: &str, address: IpAddr) -> Option<Self> {
         let claims = auth.tickets.read(text)?;
+        auth.accounts.read().get(&claims.by).filter(|account| account.may(Right::Act))?;
         let user = User { name: claims.by.as_str().into(), roles: [].into() };
         let via = Via::Ticket(*blake3::hash(text.as_bytes()).as_bytes());
         Some(Self { user, via, address, claims: Some(claims) })
+    }
+
+    /// Somebody at this node's centre.
+    pub(crate) fn by_centre(from: FromCentre, address: IpAddr) -> Self {
+        let via = Via::Centre(*blake3::hash(from.0.name.as_bytes()).as_bytes());
+        Self { user: from.0, via, address, claims: None }
+    }
+
+    /// As whom a centre asks a node for this person.
+    #[must_use]
+    pub fn on_behalf(&self) -> OnBehalf {
+        let roles = self.user.roles.iter().map(|role| role.as_str().to_owned()).collect();
+        OnBehalf { user: self.user.name.to_string(), roles }
     }
 
     /// Who it is.
@@ -64,14 +101,15 @@ impl Principal {
         self.address
     }
 
-    /// Checks that this person may see `key`.
+    /// Checks that this person may see `key`, live and played back: whoever may act sees every camera. Rights by area are
+    /// not there yet.
     ///
     /// # Errors
     /// `forbidden` when neither a role nor a ticket allows it.
     pub fn camera(&self, key: StreamKey) -> Result<CameraAccess, ApiError> {
         let window = match &self.claims {
             Some(claims) if claims.key == key => Some((claims.from, claims.to)),
-            None if self.user.roles.contains(&Role::Administrator) => None,
+            None if self.user.may(Right::Act) => None,
             _ => {
                 return Err(ApiError::new(
                     Refusal::Forbidden,
@@ -97,6 +135,17 @@ impl CameraAccess {
     pub fn principal(&self) -> &Principal {
         &self.principal
     }
+    /// As whom a centre asks a node for this stream. Whoever holds a ticket has no role; this node has checked that the ticket
+    /// names the stream, and stands for its maker.
+    #[must_use]
+    pub fn on_behalf(&self) -> OnBehalf {
+        let mut by = self.principal.on_behalf();
+        if self.window.is_some() {
+            // Every version of a node knows this one; over the link it gives no more than a look.
+            by.roles = vec![Role::Administrator.as_str().to_owned()];
+        }
+        by
+    }
     /// The stream.
     #[must_use]
     pub fn key(&self) -> StreamKey {
@@ -113,6 +162,27 @@ impl CameraAccess {
             return Err(ApiError::new(Refusal::Forbidden, "The ticket is for another time."));
         }
         Ok((from, to))
+    }
+}
+
+/// Who may send events: somebody who is logged in, or the holder of a token.
+#[derive(Debug, Clone)]
+pub enum EventSender {
+    /// Somebody logged in.
+    Person(Principal),
+    /// A device or another system, by its token.
+    Token(Box<Token>),
+}
+
+impl<S: Sync> FromRequestParts<S> for EventSender {
+    type Rejection = ApiError;
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ApiError> {
+        parts.extensions.get::<Self>().cloned().ok_or_else(|| {
+            ApiError::new(
+                Refusal::NotLoggedIn,
+                "This address is for people who are logged in and for tokens.",
+            )
+        })
     }
 }
 

@@ -7,9 +7,11 @@ pub mod limiter;
 pub mod password;
 pub mod random;
 pub mod register;
+pub mod rights;
 pub mod sessions;
 pub mod setup;
 pub mod tickets;
+pub mod tokens;
 pub mod viewing;
 
 use std::sync::Arc;
@@ -24,6 +26,7 @@ use register::Register;
 use sessions::Sessions;
 use setup::Setup;
 use tickets::Tickets;
+use tokens::Tokens;
 use viewing::Viewing;
 
 /// Everything that decides on access, for one node.
@@ -40,6 +43,12 @@ pub struct Auth {
     pub passwords: Passwords,
     /// Short-lived tickets for players.
     pub tickets: Tickets,
+    /// Tokens of devices and other systems, as the journal says.
+    pub tokens: RwLock<Tokens>,
+    /// Held while an account is being made or changed, so that what was decided still fits when it is written.
+    pub account_turn: tokio::sync::Mutex<()>,
+    /// Held while a token is being made, so that two of one name do not come in between.
+    pub token_turn: tokio::sync::Mutex<()>,
     /// The register of viewings.
     pub viewing: Viewing,
     /// Where all of it is written down before it takes effect.
@@ -63,6 +72,9 @@ impl Auth {
             limiter: Limiter::new(clock.clone()),
             passwords: Passwords::new(),
             tickets: Tickets::new(clock.clone())?,
+            tokens: RwLock::new(Tokens::default()),
+            account_turn: tokio::sync::Mutex::new(()),
+            token_turn: tokio::sync::Mutex::new(()),
             viewing: Viewing::new(register.clone(), clock.clone()),
             register,
         })

@@ -39,13 +39,7 @@ impl Passwords {
     /// When the machine gives no random bytes or the runtime stops.
     pub async fn hash(&self, password: String) -> Result<String, HashError> {
         let _permit = self.permits.acquire().await.map_err(|e| HashError(e.to_string()))?;
-        let work = move || -> Result<String, HashError> {
-            let salt = random::bytes::<16>().map_err(|e| HashError(e.to_string()))?;
-            let salt = SaltString::encode_b64(&salt).map_err(|e| HashError(e.to_string()))?;
-            let hash = Argon2::default().hash_password(password.as_bytes(), &salt);
-            Ok(hash.map_err(|e| HashError(e.to_string()))?.to_string())
-        };
-        tokio::task::spawn_blocking(work).await.map_err(|e| HashError(e.to_string()))?
+        tokio::task::spawn_blocking(move || hash(&password)).await.map_err(|e| HashError(e.to_string()))?
     }
 
     /// True when `password` is the one behind `hash`. No hash means an unknown name: false, in the same time.
@@ -63,6 +57,17 @@ impl Passwords {
         };
         tokio::task::spawn_blocking(work).await.map_err(|e| HashError(e.to_string()))
     }
+}
+
+/// As [`Passwords::hash`], on the caller's thread.
+///
+/// # Errors
+/// When the machine gives no random bytes.
+pub fn hash(password: &str) -> Result<String, HashError> {
+    let salt = random::bytes::<16>().map_err(|e| HashError(e.to_string()))?;
+    let salt = SaltString::encode_b64(&salt).map_err(|e| HashError(e.to_string()))?;
+    let hash = Argon2::default().hash_password(password.as_bytes(), &salt);
+    Ok(hash.map_err(|e| HashError(e.to_string()))?.to_string())
 }
 
 impl Default for Passwords {

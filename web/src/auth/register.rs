@@ -23,6 +23,10 @@ pub trait Register: Send + Sync + 'static {
         limit: usize,
         wanted: Wanted,
     ) -> BoxFuture<'_, Result<JournalPage, RegisterError>>;
+    /// Failed writes so far, in this process's life.
+    fn errors(&self) -> u64 {
+        0
+    }
 }
 
 /// Kinds of rows; see the table in storage.

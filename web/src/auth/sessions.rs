@@ -10,8 +10,9 @@ use fengsui_config::clock::{Clock, MonoMicros};
 use fengsui_config::limits;
 use parking_lot::Mutex;
 
-use super::accounts::Role;
+use super::accounts::{Account, Role};
 use super::random::{self, NoRandom};
+use super::rights::Right;
 
 /// A session's place in memory: the hash of its id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -30,6 +31,20 @@ pub struct User {
     pub name: Arc<str>,
     /// Roles.
     pub roles: Arc<[Role]>,
+}
+
+impl User {
+    /// The holder of an account.
+    #[must_use]
+    pub fn of(account: &Account) -> Self {
+        Self { name: account.name.as_str().into(), roles: account.roles.as_slice().into() }
+    }
+
+    /// True when their roles allow it.
+    #[must_use]
+    pub fn may(&self, right: Right) -> bool {
+        right.is_had(&self.roles)
+    }
 }
 
 struct Session {
@@ -97,6 +112,14 @@ impl Sessions {
     pub fn close(&self, key: &SessionKey) {
         self.open.lock().remove(key);
     }
+
+    /// Ends every session of the account `name` but `except`; says how many.
+    pub fn close_all_of(&self, name: &str, except: Option<SessionKey>) -> usize {
+        let mut open = self.open.lock();
+        let before = open.len();
+        open.retain(|key, session| session.user.name.as_ref() != name || Some(*key) == except);
+        before - open.len()
+    }
 }
 
 /// In all, a session lives for twice the time it may lie unused.
@@ -151,6 +174,18 @@ mod tests {
         assert!(sessions.find(&id).is_none());
         assert!(!sessions.is_open(&key));
         assert!(sessions.find("").is_none());
+    }
+
+    #[test]
+    fn all_sessions_of_one_person_end_and_those_of_others_stay() {
+        let (_, sessions, li) = sessions();
+        let wang = User { name: "wang".into(), roles: [Role::Operator].into() };
+        let ids: Vec<_> = [&li, &li, &wang].map(|user| sessions.open(user.clone()).unwrap()).into();
+        let open = |sessions: &Sessions| ids.iter().filter(|id| sessions.find(id).is_some()).count();
+        let (kept, _) = sessions.find(ids.first().unwrap()).unwrap();
+        assert_eq!((sessions.close_all_of("li", Some(kept)), open(&sessions)), (1, 2));
+        assert_eq!((sessions.close_all_of("li", None), open(&sessions)), (1, 1));
+        assert!(sessions.find(ids.last().unwrap()).is_some());
     }
 
     #[test]

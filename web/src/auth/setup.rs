@@ -13,8 +13,6 @@ pub struct Setup {
     hash: Option<blake3::Hash>,
     /// Given to whoever prints it, once.
     printed: parking_lot::Mutex<Option<String>>,
-    /// Held while an administrator is being made, so that two tokens typed at once make one account.
-    pub turn: tokio::sync::Mutex<()>,
 }
 
 impl Setup {
@@ -24,11 +22,7 @@ impl Setup {
     /// When the machine gives no random bytes.
     pub fn new(has_administrator: bool) -> Result<Self, NoRandom> {
         let token = if has_administrator { None } else { Some(generate(random::bytes()?)) };
-        Ok(Self {
-            hash: token.as_deref().map(hash),
-            printed: parking_lot::Mutex::new(token),
-            turn: tokio::sync::Mutex::new(()),
-        })
+        Ok(Self { hash: token.as_deref().map(hash), printed: parking_lot::Mutex::new(token) })
     }
 
     /// The token for the console; later calls give nothing.

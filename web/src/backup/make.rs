@@ -260,6 +260,16 @@ fn plan(
         skipped.push(paths::tls(&data));
         plan.left_out.push(format!("{}: {KEY_LEFT_OUT}", paths::tls(&data).display()));
     }
+    let relay = crate::relay::folder(&data);
+    if keys.is_some() && relay.exists() {
+        skipped.push(relay.clone());
+        plan.left_out.push(format!("{}: {KEY_LEFT_OUT}", relay.display()));
+    }
+    // Another program's, which changes them meanwhile; nodes keep what is in them until the journal has it.
+    skipped.push(relay.join("streams"));
+    if let Some(centre) = config.relay.as_ref().and_then(|relay| relay.centre.as_ref()) {
+        skipped.push(centre.store.clone());
+    }
     for volume in &config.storage.volumes {
         skipped.push(volume.path.clone());
     }

@@ -7,6 +7,8 @@ use clap::Args;
 use fengsui_config::env::ProcessEnv;
 use fengsui_config::{Config, Refusals, Warning};
 
+use crate::central::{self, Effective};
+
 /// Options of `fengsui check`.
 #[derive(Debug, Args)]
 pub struct CheckArgs {
@@ -15,9 +17,29 @@ pub struct CheckArgs {
     pub strict: bool,
 }
 
-/// Checks the configuration file `config`. Exit code 0: good; 1: refused.
+/// Checks the configuration file `config`, by itself and with the centre's places and cameras when a version of them is in
+/// force. Exit code 0: good; 1: refused.
 #[must_use]
 pub fn run(config: &Path, args: &CheckArgs) -> ExitCode {
+    let own = file(config, args);
+    match central::load(config) {
+        Ok(Effective { passed_over: Some(refusals), .. }) => {
+            show_passed_over(&refusals);
+            ExitCode::FAILURE
+        }
+        Ok(Effective { central: Some(in_force), .. }) => {
+            let (version, by) = (in_force.received.version, &in_force.received.by);
+            say(&format!(
+                "version {version} of the centre, saved there by {by}, is in force: [[sub_centre]], [[station]], [[site]] and [[camera]] of this file are not used, but for user and password of cameras (fengsui node config show | release)"
+            ));
+            own
+        }
+        Ok(Effective { central: None, .. }) | Err(_) => own,
+    }
+}
+
+/// Checks the file by itself.
+fn file(config: &Path, args: &CheckArgs) -> ExitCode {
     match Config::load(config, &ProcessEnv) {
         Ok((checked, warnings)) => {
             show_warnings(&warnings);
@@ -26,8 +48,12 @@ pub fn run(config: &Path, args: &CheckArgs) -> ExitCode {
                 return ExitCode::FAILURE;
             }
             let topology = &checked.topology;
+            let standby = match topology.cameras.values().filter(|c| c.standby_for.is_some()).count() {
+                0 => String::new(),
+                n => format!(", {n} of them of other nodes for which this one stands by"),
+            };
             say(&format!(
-                "{}: good: node {}, {} volumes, {} sub-centres, {} stations, {} sites, {} cameras ({} enabled)",
+                "{}: good: node {}, {} volumes, {} sub-centres, {} stations, {} sites, {} cameras ({} enabled{standby})",
                 config.display(),
                 checked.node.id,
                 checked.storage.volumes.len(),
@@ -53,6 +79,16 @@ pub fn show_refusals(refusals: &Refusals) {
         complain(&format!("refused: {refusal}"));
     }
     complain(&format!("{} refusals, {} warnings", refusals.refusals.len(), refusals.warnings.len()));
+}
+
+/// Prints why a version of the centre that is in force cannot be used.
+pub(super) fn show_passed_over(refusals: &Refusals) {
+    for refusal in &refusals.refusals {
+        complain(&format!("refused: {refusal}"));
+    }
+    complain(
+        "a version of the centre is in force and does not go with this file: the node goes by this file alone until one of the two is put right",
+    );
 }
 
 /// Prints warnings, loudly.

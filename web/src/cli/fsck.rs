@@ -64,6 +64,8 @@ pub enum Part {
     Archive,
     /// Holds and deletions, as the journal tells them.
     Retention,
+    /// Files of incidents.
+    Attachments,
 }
 
 impl Part {
@@ -76,6 +78,7 @@ impl Part {
             Self::Journal => Section::Journal,
             Self::Archive => Section::Archive,
             Self::Retention => Section::Retention,
+            Self::Attachments => Section::Attachments,
         }
     }
 }

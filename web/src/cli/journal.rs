@@ -101,7 +101,8 @@ fn expectation(text: &str) -> Result<Witness, String> {
     Ok(Witness { name: "--expect".into(), seq, hash: hash.to_ascii_lowercase() })
 }
 
-fn moment(text: &str) -> Result<i64, String> {
+/// A moment in microseconds, for options.
+pub(super) fn moment(text: &str) -> Result<i64, String> {
     let time = OffsetDateTime::parse(text, &Rfc3339)
         .map_err(|e| format!("write a moment such as 2026-05-01T00:00:00+08:00: {e}"))?;
     i64::try_from(time.unix_timestamp_nanos() / 1000).map_err(|_| "it is too far away".to_owned())
@@ -247,7 +248,7 @@ fn show(config: &Path, args: &ShowArgs) -> ExitCode {
     ExitCode::SUCCESS
 }
 
-fn when(at_us: i64) -> String {
+pub(super) fn when(at_us: i64) -> String {
     let time = OffsetDateTime::from_unix_timestamp_nanos(i128::from(at_us) * 1000);
     time.ok().and_then(|t| t.format(&Rfc3339).ok()).unwrap_or_else(|| at_us.to_string())
 }

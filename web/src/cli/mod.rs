@@ -1,18 +1,25 @@
 //! The command line. Exit codes: 0 done, 1 refused or failed, 2 wrong usage, 3 something could not be read
 //! (`fsck` says 2 for that, as checkers of file systems do not tell it from wrong usage).
 
+pub mod account;
 pub mod archive;
 pub mod backup;
 pub mod cameras;
 pub mod check;
 pub mod city;
+mod enrol;
 pub mod fsck;
 pub mod index;
 pub mod journal;
+pub mod node;
+mod node_config;
+pub mod report;
 pub mod retention;
+pub mod rules;
 pub mod run;
 pub mod secret;
 pub mod status;
+pub mod token;
 pub mod volume;
 
 use std::path::{Path, PathBuf};
@@ -20,8 +27,8 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use fengsui_config::Config;
-use fengsui_config::env::ProcessEnv;
 
+use crate::central::{self, Effective};
 use crate::logs::{self, LogFormat};
 
 /// 烽燧 Fengsui: ingests, records and shows the cameras of a city.
@@ -46,7 +53,7 @@ struct Cli {
         long,
         global = true,
         env = "FENGSUI_LOG",
-        default_value = "info,retina=warn",
+        default_value = "info,retina=warn,async_nats=warn",
         value_name = "FILTER"
     )]
     log: String,
@@ -90,12 +97,26 @@ enum Command {
     /// How long footage is kept, and what would be deleted. While the node runs, its page and API tell.
     #[command(subcommand)]
     Retention(retention::RetentionCommand),
+    /// Accounts: who may log in, and with which roles. The node may run.
+    #[command(subcommand)]
+    Account(account::AccountCommand),
+    /// Tokens with which devices and other systems send events. The node may run.
+    #[command(subcommand)]
+    Token(token::TokenCommand),
+    /// Nodes: at a centre, who they are; at a node, how it is enrolled. The centre may run.
+    #[command(subcommand)]
+    Node(node::NodeCommand),
     /// Archives: places beside the volumes that keep whole segments.
     #[command(subcommand)]
     Archive(archive::ArchiveCommand),
+    /// Rules that make alarms of events: what they are, and what they would have made of a recorded time. Changes nothing.
+    #[command(subcommand)]
+    Rules(rules::RulesCommand),
     /// The journal: accounts, viewings, and what was done by whom.
     #[command(subcommand)]
     Journal(journal::JournalCommand),
+    /// How long alarms and incidents took, how many were closed, overdue or false. The node may run.
+    Report(report::ReportArgs),
     /// Backs up everything of this node but its footage: configuration, keys, journal, index. The node may run.
     ///
     /// The journal is cut at one record. A backup with keys is encrypted with a passphrase; without it nobody opens it
@@ -128,18 +149,26 @@ pub fn main() -> ExitCode {
         Command::Volume(command) => volume::run(&cli.config, command),
         Command::Hold(command) => retention::hold(&cli.config, command),
         Command::Retention(command) => retention::run(&cli.config, *command),
+        Command::Account(command) => account::run(&cli.config, command),
+        Command::Token(command) => token::run(&cli.config, command),
+        Command::Node(command) => node::run(&cli.config, command),
         Command::Archive(command) => archive::run(&cli.config, command),
+        Command::Rules(command) => rules::run(&cli.config, command),
         Command::Journal(command) => journal::run(&cli.config, command),
+        Command::Report(args) => report::run(&cli.config, args),
         Command::Backup(args) => backup::run(&cli.config, args),
         Command::Restore(args) => backup::restore(&cli.config, args),
     }
 }
 
-/// The checked configuration, or every refusal printed and an exit code.
+/// The checked configuration as the node goes by it, or every refusal printed and an exit code.
 fn load(path: &Path) -> Result<Config, ExitCode> {
-    match Config::load(path, &ProcessEnv) {
-        Ok((config, warnings)) => {
+    match central::load(path) {
+        Ok(Effective { config, warnings, passed_over, .. }) => {
             check::show_warnings(&warnings);
+            if let Some(refusals) = passed_over {
+                check::show_passed_over(&refusals);
+            }
             Ok(config)
         }
         Err(refusals) => {

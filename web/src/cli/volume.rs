@@ -1,5 +1,8 @@
 //! `fengsui volume`: what volumes are used for, and which disk is which.
 
+use std::fs::OpenOptions;
+use std::io::Write as _;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -17,7 +20,7 @@ use super::UNREADABLE;
 use super::check::{complain, say};
 use crate::auth::register::kinds;
 use crate::lock::{DataLock, LockError};
-use crate::orders::{self, Answer, Order};
+use crate::orders::{self, Answer, Filed, Order};
 use crate::paths;
 use crate::recordings::{VolumeOrder, own_file_system};
 use crate::trail;
@@ -83,7 +86,9 @@ pub fn run(config: &Path, command: &VolumeCommand) -> ExitCode {
     };
     let done = match DataLock::take(&config.node.data) {
         Ok(_lock) => directly(&config, known, order),
-        Err(LockError::InUse(_)) => through_node(&config, volume, order),
+        Err(LockError::InUse(_)) => {
+            through_node(&config, &Filed::Volume(Order { volume: volume.clone(), order }))
+        }
         Err(error) => Err((UNREADABLE, error.to_string())),
     };
     match done {
@@ -98,7 +103,8 @@ pub fn run(config: &Path, command: &VolumeCommand) -> ExitCode {
     }
 }
 
-type Failed = (u8, String);
+/// Exit code, and why.
+pub(super) type Failed = (u8, String);
 
 /// The node does not run: notes the order in its journal and carries it out here.
 fn directly(config: &Config, known: &VolumeConfig, order: VolumeOrder) -> Result<(), Failed> {
@@ -134,7 +140,7 @@ fn directly(config: &Config, known: &VolumeConfig, order: VolumeOrder) -> Result
 }
 
 /// The node runs: leaves the order in its folder and waits for the answer.
-fn through_node(config: &Config, volume: &str, order: VolumeOrder) -> Result<(), Failed> {
+pub(super) fn through_node(config: &Config, order: &Filed) -> Result<(), Failed> {
     let folder = paths::orders(&config.node.data);
     let wrap = |e: std::io::Error| {
         (UNREADABLE, format!("cannot reach the running node through {}: {e}", folder.display()))
@@ -142,8 +148,11 @@ fn through_node(config: &Config, volume: &str, order: VolumeOrder) -> Result<(),
     std::fs::create_dir_all(&folder).map_err(wrap)?;
     let name = format!("{}-{}", SystemClock::new().utc().0, std::process::id());
     let (aside, path) = (folder.join(format!("{name}.new")), folder.join(format!("{name}.json")));
-    let text = serde_json::to_vec(&Order { volume: volume.to_owned(), order }).map_err(|e| wrap(e.into()))?;
-    std::fs::write(&aside, text).map_err(wrap)?;
+    let text = serde_json::to_vec(order).map_err(|e| wrap(e.into()))?;
+    // Hashes of passwords may stand in it.
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&aside).map_err(wrap)?;
+    file.write_all(&text).map_err(wrap)?;
+    drop(file);
     std::fs::rename(&aside, &path).map_err(wrap)?;
     let answer = folder.join(format!("{name}.answer"));
     for _ in 0..ANSWER_WITHIN.as_millis() / 100 {

@@ -11,15 +11,16 @@ use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{MethodFilter, on};
 use fengsui_config::ids::StreamKey;
-use http::header::{ACCEPT, COOKIE, UPGRADE};
+use http::header::{ACCEPT, AUTHORIZATION, COOKIE, UPGRADE};
 use http::{HeaderMap, Method};
 
 use super::accept::Peer;
 use super::origin;
 use super::problem::{ApiError, Refusal};
 use crate::app::App;
-use crate::auth::access::Principal;
-use crate::auth::accounts::Role;
+use crate::auth::access::{EventSender, FromCentre, Principal};
+use crate::auth::rights::Right;
+use crate::duty::links::UnitHolder;
 
 /// Who may use a route.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,14 +33,47 @@ pub enum Policy {
     LoggedInOrLocal,
     /// Whoever is logged in.
     LoggedIn,
+    /// Whoever is logged in and may act on alarms and incidents.
+    Operator,
+    /// Whoever is logged in and may act on many of them at once, and define rules, plans and units.
+    Supervisor,
     /// Whoever is logged in and administers the node.
     Administrator,
     /// Whoever is logged in and may read what others did: administrators.
     Auditor,
+    /// As `Operator`, or whoever holds a token for events (`Authorization: Bearer`).
+    LoggedInOrToken,
+    /// The device that keeps the link of a dispatch, for that dispatch alone.
+    UnitLink,
     /// Whoever is logged in and may see the camera `{camera}` and stream `{stream}` of the path.
     Camera,
     /// As `Camera`, or whoever holds a media ticket for it (`?ticket=`).
     CameraOrTicket,
+    /// This node's centre, over the link to it.
+    Centre,
+    /// The same, for somebody there who may see the camera in the path (`{camera}`, `{stream}`).
+    CentreCamera,
+}
+
+impl Policy {
+    /// The right that it asks of people who are logged in, beside being so.
+    #[must_use]
+    pub fn right(self) -> Option<Right> {
+        match self {
+            Self::Operator | Self::LoggedInOrToken => Some(Right::Act),
+            Self::Supervisor => Some(Right::Bulk),
+            Self::Administrator | Self::Auditor => Some(Right::Administer),
+            Self::Public
+            | Self::SetupOnly
+            | Self::LoggedInOrLocal
+            | Self::LoggedIn
+            | Self::Camera
+            | Self::CameraOrTicket
+            | Self::Centre
+            | Self::CentreCamera
+            | Self::UnitLink => None,
+        }
+    }
 }
 
 /// One row of the route table.
@@ -102,7 +136,8 @@ async fn guard(
 }
 
 fn admit(app: &App, policy: Policy, params: &RawPathParams, request: &mut Request) -> Result<(), ApiError> {
-    if needs_own_origin(request) && !origin::same(request.headers(), request.uri()) {
+    let from_centre = request.extensions().get::<FromCentre>().cloned();
+    if from_centre.is_none() && needs_own_origin(request) && !origin::same(request.headers(), request.uri()) {
         return Err(ApiError::new(
             Refusal::WrongOrigin,
             "Requests that change something come from this node's own page.",
@@ -111,13 +146,29 @@ fn admit(app: &App, policy: Policy, params: &RawPathParams, request: &mut Reques
     }
     let peer = request.extensions().get::<Peer>().copied();
     let address = peer.map_or(IpAddr::from([0, 0, 0, 0]), |p| p.address.ip().to_canonical());
+    if let Some(from) = from_centre {
+        return admit_centre(from, address, policy, params, request);
+    }
     match policy {
+        Policy::Centre | Policy::CentreCamera => {
+            return Err(ApiError::new(Refusal::Forbidden, "This address is for the node's centre alone."));
+        }
         Policy::Public => return Ok(()),
         Policy::SetupOnly if app.auth.accounts.read().has_administrator() => {
             return Err(ApiError::new(Refusal::SetupDone, "This node has an administrator; log in instead."));
         }
         Policy::SetupOnly => return Ok(()),
         Policy::LoggedInOrLocal if address.is_loopback() => return Ok(()),
+        Policy::UnitLink => {
+            let holder = UnitHolder::of(app, request.headers(), peer.is_some_and(|p| p.tls))?;
+            request.extensions_mut().insert(holder);
+            return Ok(());
+        }
+        Policy::LoggedInOrToken if request.headers().contains_key(AUTHORIZATION) => {
+            let sender = token(app, request.headers(), address)?;
+            request.extensions_mut().insert(sender);
+            return Ok(());
+        }
         _ => {}
     }
     let tls = peer.is_some_and(|p| p.tls);
@@ -130,19 +181,75 @@ fn admit(app: &App, policy: Policy, params: &RawPathParams, request: &mut Reques
         ApiError::new(Refusal::NotLoggedIn, "This address is for people who are logged in.")
             .setup_required(!app.auth.accounts.read().has_administrator())
     })?;
-    if policy == Policy::Administrator && !principal.user().roles.contains(&Role::Administrator) {
-        let text = format!("{} does not administer this node.", principal.user().name);
-        return Err(ApiError::new(Refusal::Forbidden, text).remedy("Ask an administrator."));
+    if let Some(right) = policy.right().filter(|right| !principal.user().may(*right)) {
+        return Err(lacks(&principal, policy, right));
     }
     if matches!(policy, Policy::Camera | Policy::CameraOrTicket) {
         request.extensions_mut().insert(principal.camera(stream_key(params)?)?);
     }
-    if policy == Policy::Auditor && !principal.user().roles.contains(&Role::Administrator) {
-        let detail = format!("{} may not read the journal.", principal.user().name);
-        return Err(ApiError::new(Refusal::Forbidden, detail));
+    if policy == Policy::LoggedInOrToken {
+        request.extensions_mut().insert(EventSender::Person(principal.clone()));
     }
     request.extensions_mut().insert(principal);
     Ok(())
+}
+
+/// What somebody hears who is logged in and lacks the right.
+fn lacks(principal: &Principal, policy: Policy, right: Right) -> ApiError {
+    let what = match policy {
+        Policy::Auditor => "may not read the journal",
+        Policy::Supervisor => "does not lead those on duty",
+        Policy::Administrator => "does not administer this node",
+        _ => "has no role on this node",
+    };
+    let detail = format!("{} {what}.", principal.user().name);
+    ApiError::new(Refusal::Forbidden, detail).remedy(format!("Ask {}.", right.holder()))
+}
+
+/// Lets the centre in, where it may go: to what people look at, and to what is its own. It administers nothing here but by
+/// the latter.
+fn admit_centre(
+    from: FromCentre,
+    address: IpAddr,
+    policy: Policy,
+    params: &RawPathParams,
+    request: &mut Request,
+) -> Result<(), ApiError> {
+    let principal = Principal::by_centre(from, address);
+    let looks = matches!(*request.method(), Method::GET | Method::HEAD);
+    match policy {
+        Policy::Camera | Policy::CameraOrTicket | Policy::CentreCamera => {
+            request.extensions_mut().insert(principal.camera(stream_key(params)?)?);
+        }
+        Policy::Centre | Policy::Public => {}
+        Policy::LoggedIn | Policy::LoggedInOrLocal if looks => {}
+        _ => {
+            let detail = "A centre does not do this at a node.";
+            return Err(ApiError::new(Refusal::Forbidden, detail).remedy("Log in at the node itself."));
+        }
+    }
+    request.extensions_mut().insert(principal);
+    Ok(())
+}
+
+/// The holder of the token in the headers. Only wrong tokens count as attempts: a device with an old token must not lock
+/// out those behind the same address.
+fn token(app: &App, headers: &HeaderMap, address: IpAddr) -> Result<EventSender, ApiError> {
+    let text = headers.get(AUTHORIZATION).and_then(|h| h.to_str().ok()).unwrap_or_default();
+    let secret = text.split_once(' ').filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
+    let found = secret.and_then(|(_, secret)| app.auth.tokens.read().find(secret.trim()).cloned());
+    if let Some(found) = found {
+        return Ok(EventSender::Token(Box::new(found)));
+    }
+    app.desk.count_refusal("token");
+    app.auth.limiter.attempt(address).map_err(|wait| {
+        ApiError::new(Refusal::TooManyAttempts, "Too many wrong tokens from this address.")
+            .retry_after(wait)
+            .remedy(format!("Wait {} seconds, and use a token that is good.", wait.as_secs().max(1)))
+    })?;
+    Err(ApiError::new(Refusal::TokenRefused, "The token is not known here, or was revoked.")
+        .field("Authorization")
+        .remedy("Send `Authorization: Bearer` with a token that an administrator of this node made."))
 }
 
 fn needs_own_origin(request: &Request) -> bool {

@@ -8,6 +8,8 @@ use http::{HeaderValue, StatusCode};
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use crate::duty::view::{AlarmView, IncidentRow};
+
 /// Body of every answer that is not a success (RFC 9457).
 #[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct Problem {
@@ -31,6 +33,33 @@ pub struct Problem {
     /// Only with `not_logged_in`: true while no administrator exists.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub setup_required: Option<bool>,
+    /// Every fault of a text that was sent, by its lines.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub lines: Vec<ProblemLine>,
+    /// With `conflict`, of an alarm or incident: what stands in the way, a stable word for programs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub why: Option<String>,
+    /// With `conflict`, of an alarm: as it is now.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub alarm: Option<Box<AlarmView>>,
+    /// With `conflict`, of an incident: as it is now.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub incident: Option<Box<IncidentRow>>,
+}
+
+/// What is wrong with one line of a text.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub struct ProblemLine {
+    /// The line, from 1; 0 when it is about the whole.
+    pub line: u32,
+    /// Dotted key, for example `camera.main`; empty when it is about the whole.
+    pub field: String,
+    /// The value as written; `***` where it may hold a secret.
+    pub value: String,
+    /// What is wrong with it.
+    pub detail: String,
+    /// What to do.
+    pub remedy: String,
 }
 
 /// Every way in which the API refuses or fails, each with its status, code and title.
@@ -44,6 +73,8 @@ pub enum Refusal {
     WrongCredentials,
     /// The set-up token is wrong.
     WrongToken,
+    /// A token of a device is not known, or was revoked.
+    TokenRefused,
     /// The person may not do this.
     Forbidden,
     /// The request comes from a page of another origin.
@@ -62,6 +93,10 @@ pub enum Refusal {
     RangeNotSatisfiable,
     /// Too many attempts.
     TooManyAttempts,
+    /// More events than the token may send.
+    TooManyEvents,
+    /// The link of a unit has ended.
+    LinkOver,
     /// The stored bytes do not match their hash.
     Damaged,
     /// A defect of ours, or of the machine.
@@ -72,6 +107,8 @@ pub enum Refusal {
     Unsupported,
     /// The footage is in an archive that does not answer.
     ArchiveUnreachable,
+    /// The node that has it does not answer.
+    NodeUnreachable,
     /// Not possible now; later it may be.
     Unavailable,
 }
@@ -84,6 +121,7 @@ impl Refusal {
             Self::NotLoggedIn => (S::UNAUTHORIZED, "not_logged_in", "Nobody is logged in"),
             Self::WrongCredentials => (S::UNAUTHORIZED, "wrong_credentials", "Name or password is wrong"),
             Self::WrongToken => (S::FORBIDDEN, "wrong_token", "The set-up token is wrong"),
+            Self::TokenRefused => (S::UNAUTHORIZED, "token_refused", "The token is not valid"),
             Self::Forbidden => (S::FORBIDDEN, "forbidden", "Not allowed"),
             Self::WrongOrigin => (S::FORBIDDEN, "wrong_origin", "The request comes from another origin"),
             Self::NotFound => (S::NOT_FOUND, "not_found", "Not found"),
@@ -95,12 +133,17 @@ impl Refusal {
                 (S::RANGE_NOT_SATISFIABLE, "range_not_satisfiable", "The range lies outside the file")
             }
             Self::TooManyAttempts => (S::TOO_MANY_REQUESTS, "too_many_attempts", "Too many attempts"),
+            Self::TooManyEvents => (S::TOO_MANY_REQUESTS, "too_many_events", "Too many events"),
+            Self::LinkOver => (S::GONE, "link_over", "The link has ended"),
             Self::Damaged => (S::INTERNAL_SERVER_ERROR, "damaged", "Stored bytes are damaged"),
             Self::Internal => (S::INTERNAL_SERVER_ERROR, "internal", "Internal error"),
             Self::NotBuilt => (S::NOT_IMPLEMENTED, "not_built", "This build lacks the feature"),
             Self::Unsupported => (S::UNPROCESSABLE_ENTITY, "unsupported_media", "The media cannot be shown"),
             Self::ArchiveUnreachable => {
                 (S::SERVICE_UNAVAILABLE, "archive_unreachable", "The archive does not answer")
+            }
+            Self::NodeUnreachable => {
+                (S::GATEWAY_TIMEOUT, "node_unreachable", "The node that has it does not answer")
             }
             Self::Unavailable => (S::SERVICE_UNAVAILABLE, "unavailable", "Not available now"),
         }
@@ -115,7 +158,17 @@ pub struct ApiError {
     field: Option<String>,
     remedy: Option<String>,
     setup_required: Option<bool>,
+    more: Option<Box<More>>,
     retry_after: Option<Duration>,
+}
+
+/// What few refusals have.
+#[derive(Debug, Clone, Default)]
+struct More {
+    lines: Vec<ProblemLine>,
+    why: Option<String>,
+    alarm: Option<Box<AlarmView>>,
+    incident: Option<Box<IncidentRow>>,
 }
 
 /// What a handler returns.
@@ -131,6 +184,7 @@ impl ApiError {
             field: None,
             remedy: None,
             setup_required: None,
+            more: None,
             retry_after: None,
         }
     }
@@ -168,6 +222,33 @@ impl ApiError {
         self.setup_required = Some(required);
         self
     }
+    /// Adds every fault of a text.
+    #[must_use]
+    pub fn lines(mut self, lines: Vec<ProblemLine>) -> Self {
+        self.more().lines = lines;
+        self
+    }
+    /// Adds what stands in the way, as a word for programs.
+    #[must_use]
+    pub fn why(mut self, why: &str) -> Self {
+        self.more().why = Some(why.to_owned());
+        self
+    }
+    /// Adds an alarm as it is now.
+    #[must_use]
+    pub fn alarm(mut self, alarm: Option<AlarmView>) -> Self {
+        self.more().alarm = alarm.map(Box::new);
+        self
+    }
+    /// Adds an incident as it is now.
+    #[must_use]
+    pub fn incident(mut self, incident: Option<IncidentRow>) -> Self {
+        self.more().incident = incident.map(Box::new);
+        self
+    }
+    fn more(&mut self) -> &mut More {
+        self.more.get_or_insert_default()
+    }
     /// Adds a `Retry-After` header.
     #[must_use]
     pub fn retry_after(mut self, wait: Duration) -> Self {
@@ -193,6 +274,7 @@ impl ApiError {
     #[must_use]
     pub fn problem(&self) -> Problem {
         let (status, code, title) = self.refusal.facts();
+        let More { lines, why, alarm, incident } = self.more.as_deref().cloned().unwrap_or_default();
         Problem {
             kind: format!("urn:fengsui:problem:{code}"),
             title: title.to_owned(),
@@ -202,6 +284,10 @@ impl ApiError {
             field: self.field.clone(),
             remedy: self.remedy.clone(),
             setup_required: self.setup_required,
+            lines,
+            why,
+            alarm,
+            incident,
         }
     }
 }

@@ -87,6 +87,20 @@ pub fn acceptor(identity: &Identity) -> Result<TlsAcceptor, TlsError> {
     Ok(TlsAcceptor::from(Arc::new(config)))
 }
 
+/// The certificate that an acceptor of this identity shows.
+///
+/// # Errors
+/// As [`acceptor`].
+pub fn leaf(identity: &Identity) -> Result<CertificateDer<'static>, TlsError> {
+    let certificate = match identity {
+        Identity::Files { certificate, .. } => certificate.clone(),
+        Identity::SelfSigned { folder, names } => self_signed(folder, names)?.0,
+    };
+    let first = CertificateDer::pem_slice_iter(&read(&certificate)?).next();
+    let first = first.ok_or_else(|| content("certificate", &certificate, &"it has no CERTIFICATE block"))?;
+    first.map_err(|e| content("certificate", &certificate, &e))
+}
+
 fn self_signed(folder: &Path, names: &[String]) -> Result<(PathBuf, PathBuf), TlsError> {
     let (certificate, key) = (folder.join("cert.pem"), folder.join("key.pem"));
     if certificate.exists() && key.exists() {

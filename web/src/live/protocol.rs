@@ -10,8 +10,9 @@
 
 use bytes::{BufMut as _, Bytes, BytesMut};
 use fengsui_config::clock::UtcMicros;
-use fengsui_storage::board::FailureClass;
 use serde::{Deserialize, Serialize};
+
+use super::standing::Why;
 
 /// Version of the binary header.
 pub const VERSION: u8 = 1;
@@ -69,7 +70,7 @@ pub enum Request {
 }
 
 /// State of a tile.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum TileState {
     /// Waits for its turn to connect.
@@ -117,9 +118,12 @@ pub enum Notice {
         /// State.
         state: TileState,
         /// Class of the failure.
-        reason: Option<FailureClass>,
+        reason: Option<Why>,
         /// One sentence.
         detail: Option<String>,
+        /// The node below this one that has the camera; absent when it is this node's own.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        node: Option<String>,
     },
     /// A request was refused; the tile is not subscribed.
     Error {
@@ -173,6 +177,9 @@ pub fn picture(header: Header, fragment: &[u8]) -> Bytes {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, reason = "tests")]
+    use fengsui_storage::board::FailureClass;
+
+    use super::super::standing::LinkTrouble;
     use super::*;
 
     #[test]
@@ -199,12 +206,23 @@ mod tests {
         let notice = Notice::State {
             sub: 1,
             state: TileState::Offline,
-            reason: Some(FailureClass::Auth),
+            reason: Some(Why::Camera(FailureClass::Auth)),
             detail: None,
+            node: None,
         };
         assert_eq!(
             notice.text(),
             r#"{"op":"state","sub":1,"state":"offline","reason":"auth","detail":null}"#
         );
+        let far = Notice::State {
+            sub: 2,
+            state: TileState::Offline,
+            reason: Some(Why::Link(LinkTrouble::LinkFull)),
+            detail: None,
+            node: Some("east".into()),
+        };
+        let text =
+            r#"{"op":"state","sub":2,"state":"offline","reason":"link_full","detail":null,"node":"east"}"#;
+        assert_eq!(far.text(), text);
     }
 }

@@ -193,7 +193,7 @@ impl Socket {
     fn still_open(&self) -> bool {
         match self.session {
             Via::Session(key) => self.app.auth.sessions.is_open(&key),
-            Via::Ticket(_) => false,
+            Via::Ticket(_) | Via::Centre(_) => false,
         }
     }
 

@@ -138,6 +138,14 @@ async fn a_slow_wall_is_told_of_the_drop_and_goes_on_at_a_key_frame() {
     assert_eq!(shown[resumed] & FLAG_KEY, FLAG_KEY);
     assert_eq!(usize::try_from(units).unwrap() + shown.len(), 100);
     assert!(shown.len() <= 37, "at most a second and the rest of a group: {}", shown.len());
+    let viewers = node.app.live.viewers();
+    let read = |n: &std::sync::atomic::AtomicU64| n.load(std::sync::atomic::Ordering::Relaxed);
+    assert_eq!((viewers.len(), read(&viewers[0].dropped)), (1, units));
+    assert_eq!(read(&viewers[0].units), 5 + shown.len() as u64);
+    let quick = node.app.live.viewer();
+    assert_eq!((read(&quick.dropped), quick.number), (0, viewers[0].number + 1), "nobody else's");
+    drop((wall, viewers, quick));
+    assert!(node.app.live.viewers().is_empty());
 }
 
 #[tokio::test]

@@ -14,7 +14,6 @@ use base64::engine::general_purpose::STANDARD;
 use fengsui_config::clock::UtcMicros;
 use fengsui_config::ids::StreamKey;
 use fengsui_config::limits;
-use fengsui_storage::board::{FailureClass, SessionState};
 use fengsui_storage::frame::StreamInfo;
 use fengsui_storage::hub::{HubUnit, LiveItem, LiveTap};
 use fengsui_storage::segment::mux::{Audience, init_segment};
@@ -22,12 +21,12 @@ use futures::future::{AbortHandle, Abortable, BoxFuture};
 use futures::stream::FuturesUnordered;
 use futures::{FutureExt as _, StreamExt as _};
 
+use super::ViewerCounters;
 use super::protocol::{self, FLAG_FIRST, FLAG_KEY, FLAG_WARM, Header, Notice, Request, TileState};
+use super::standing::Standing;
 use crate::app::App;
 use crate::auth::access::Principal;
-
-/// What a tile was told last about its stream.
-type Told = (TileState, Option<FailureClass>, Option<String>);
+use crate::relay::centre::live::Asked;
 
 /// One tile.
 struct Tile {
@@ -39,7 +38,10 @@ struct Tile {
     /// The next picture is the first after a start or a drop.
     first: bool,
     playing: bool,
-    told: Option<Told>,
+    /// What it was told last about its stream.
+    told: Option<Standing>,
+    /// Asks for the stream below this node, when this is a centre.
+    far: Option<Asked>,
 }
 
 /// Something for a tile.
@@ -53,6 +55,7 @@ struct Arrival {
 /// All tiles of one socket.
 pub struct Wall {
     app: Arc<App>,
+    viewer: Arc<ViewerCounters>,
     principal: Principal,
     tiles: BTreeMap<u32, Tile>,
     waits: FuturesUnordered<BoxFuture<'static, Option<Arrival>>>,
@@ -63,7 +66,7 @@ pub struct Wall {
 impl Drop for Wall {
     fn drop(&mut self) {
         for _ in &self.tiles {
-            self.app.live.unsubscribed();
+            self.app.live.unsubscribed(&self.viewer);
         }
     }
 }
@@ -73,6 +76,7 @@ impl Wall {
     #[must_use]
     pub fn new(app: Arc<App>, principal: Principal) -> Self {
         Self {
+            viewer: app.live.viewer(),
             app,
             principal,
             tiles: BTreeMap::new(),
@@ -110,6 +114,9 @@ impl Wall {
             Ok(Request::Priority { sub, priority }) => {
                 if let Some(tile) = self.tiles.get_mut(&sub) {
                     tile.priority = priority;
+                    if let Some(far) = &tile.far {
+                        far.set_priority(priority);
+                    }
                 }
                 None
             }
@@ -155,11 +162,13 @@ impl Wall {
             Some(_) => {}
         }
         let tap = self.app.media.live(&access);
+        let far = self.app.far.ask(&access, priority);
         self.turns += 1;
         let wait = self.arm(sub, self.turns, tap);
-        let tile = Tile { key, priority, turn: self.turns, wait, first: true, playing: false, told: None };
+        let (first, playing, told) = (true, false, None);
+        let tile = Tile { key, priority, turn: self.turns, wait, first, playing, told, far };
         self.tiles.insert(sub, tile);
-        self.app.live.subscribed();
+        self.app.live.subscribed(&self.viewer);
         // Live pictures never wait for a disk: the row of the register is written beside them.
         let app = self.app.clone();
         self.app.tasks.spawn(async move {
@@ -172,7 +181,7 @@ impl Wall {
         if let Some(tile) = self.tiles.remove(&sub) {
             tile.wait.abort();
             self.ready.retain(|a| a.turn != tile.turn);
-            self.app.live.unsubscribed();
+            self.app.live.unsubscribed(&self.viewer);
         }
     }
 
@@ -225,22 +234,23 @@ impl Wall {
             LiveItem::Dropped { units } => {
                 tile.first = true;
                 self.app.live.dropped.fetch_add(units, Ordering::Relaxed);
+                self.viewer.dropped.fetch_add(units, Ordering::Relaxed);
                 vec![text(&Notice::Drop { sub, units })]
             }
             LiveItem::End { .. } => {
                 tile.playing = false;
                 tile.first = true;
-                let state = state_of(&self.app, tile.key);
-                tell(tile, sub, state).into_iter().collect()
+                let standing = Standing::of(&self.app, tile.key);
+                tell(tile, sub, standing).into_iter().collect()
             }
             LiveItem::Unit { unit, warm } => {
                 let mut out = Vec::with_capacity(2);
                 if !tile.playing {
                     tile.playing = true;
-                    out.extend(tell(tile, sub, (TileState::Playing, None, None)));
+                    out.extend(tell(tile, sub, TileState::Playing.into()));
                 }
                 let first = std::mem::take(&mut tile.first);
-                out.push(picture(&self.app, sub, &unit, first, warm, now));
+                out.push(picture((&self.app, &self.viewer), sub, &unit, (first, warm), now));
                 out
             }
         }
@@ -250,7 +260,7 @@ impl Wall {
     pub fn states(&mut self) -> Vec<Message> {
         let app = self.app.clone();
         let waiting = self.tiles.iter_mut().filter(|(_, t)| !t.playing);
-        waiting.filter_map(|(sub, tile)| tell(tile, *sub, state_of(&app, tile.key))).collect()
+        waiting.filter_map(|(sub, tile)| tell(tile, *sub, Standing::of(&app, tile.key))).collect()
     }
 }
 
@@ -259,33 +269,13 @@ fn text(notice: &Notice) -> Message {
 }
 
 /// A message, when the tile was not told the same before.
-fn tell(tile: &mut Tile, sub: u32, told: Told) -> Option<Message> {
+fn tell(tile: &mut Tile, sub: u32, told: Standing) -> Option<Message> {
     if tile.told.as_ref() == Some(&told) {
         return None;
     }
     tile.told = Some(told.clone());
-    let (state, reason, detail) = told;
-    Some(text(&Notice::State { sub, state, reason, detail }))
-}
-
-/// State of a stream that does not play, by the board.
-fn state_of(app: &App, key: StreamKey) -> Told {
-    let topology = app.topology();
-    let Some(camera) = topology.cameras.get(&key.camera).filter(|c| c.source(key.stream).is_some()) else {
-        return (TileState::Ended, None, Some("The camera is no longer configured.".to_owned()));
-    };
-    if !camera.enabled {
-        return (TileState::Ended, None, Some("The camera is disabled.".to_owned()));
-    }
-    let Some(status) = app.board.get(&key) else { return (TileState::Waiting, None, None) };
-    let state = match status.state {
-        SessionState::Idle | SessionState::Waiting => TileState::Waiting,
-        // Between two pictures the board may say that it plays; for the tile it is about to.
-        SessionState::Opening | SessionState::Playing => TileState::Opening,
-        SessionState::Stalled => TileState::Stalled,
-        SessionState::BackOff => TileState::Offline,
-    };
-    (state, status.failure, status.detail)
+    let Standing { state, reason, detail, node } = told;
+    Some(text(&Notice::State { sub, state, reason, detail, node }))
 }
 
 fn init(sub: u32, info: &StreamInfo) -> Notice {
@@ -308,7 +298,13 @@ fn init(sub: u32, info: &StreamInfo) -> Notice {
     }
 }
 
-fn picture(app: &App, sub: u32, unit: &HubUnit, first: bool, warm: bool, now: UtcMicros) -> Message {
+fn picture(
+    (app, viewer): (&App, &ViewerCounters),
+    sub: u32,
+    unit: &HubUnit,
+    (first, warm): (bool, bool),
+    now: UtcMicros,
+) -> Message {
     let fragment = unit.live_fragment();
     let server_us = u32::try_from(now.since(unit.unit.arrived).max(0)).unwrap_or(u32::MAX);
     let mut flags = 0;
@@ -319,6 +315,8 @@ fn picture(app: &App, sub: u32, unit: &HubUnit, first: bool, warm: bool, now: Ut
     let live = &app.live;
     live.units.fetch_add(1, Ordering::Relaxed);
     live.bytes.fetch_add(fragment.len() as u64, Ordering::Relaxed);
+    viewer.units.fetch_add(1, Ordering::Relaxed);
+    viewer.bytes.fetch_add(fragment.len() as u64, Ordering::Relaxed);
     if !warm {
         live.latency_us.fetch_add(u64::from(server_us), Ordering::Relaxed);
         live.latency_units.fetch_add(1, Ordering::Relaxed);

@@ -46,6 +46,11 @@ impl Register for JournalRegister {
             page.map_err(|e| RegisterError(e.to_string()))
         })
     }
+
+    fn errors(&self) -> u64 {
+        let stats = self.0.stats();
+        stats.errors + stats.head_errors
+    }
 }
 
 /// The catalogue as the index of playback and timeline.

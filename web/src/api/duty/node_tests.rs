@@ -1,0 +1,191 @@
+//! What a centre hands down to a node, and what it fetches from there, with a link between them that is a function.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use axum::Router;
+use axum::response::IntoResponse as _;
+use fengsui_config::ids::NodeId;
+use fengsui_duty::act::{By, MatterId, Noted, Verb};
+use fengsui_duty::alarm::AlarmVerb;
+use fengsui_duty::book::record_kind;
+use fengsui_duty::sync::Concern;
+use fengsui_relay::frame::{Frame, Key, Mark};
+use fengsui_relay::identity::registry::Share;
+use fengsui_relay::identity::{EnrolRequest, Token};
+use fengsui_relay::inbox::AppliedPart;
+use fengsui_storage::segment::NodeKey;
+use http::{Method, StatusCode};
+use serde_json::json;
+
+use super::kit::{path, raise, theft};
+use crate::api::node_tests::centre_calling;
+use crate::duty::down;
+use crate::relay::calls::tests::Wire;
+use crate::relay::centre::Centre;
+use crate::testing::{NAME, Node, config, node_named, request};
+
+const FAR: &str = "33080200001320000002";
+
+fn east() -> NodeId {
+    "east".parse().unwrap()
+}
+
+struct City {
+    centre: Node,
+    role: Arc<Centre>,
+    cookie: String,
+    _wire: Arc<Wire>,
+    folder: tempfile::TempDir,
+}
+
+/// A centre with one node, which answers by `router` and has the camera `FAR`.
+async fn city(router: Router) -> City {
+    let folder = tempfile::tempdir().unwrap();
+    let (wire, calls) = Wire::to(router);
+    let (centre, role) = centre_calling(folder.path(), Some(calls)).await;
+    let cookie = centre.set_up().await;
+    let cameras = Share::from(BTreeSet::from([FAR.parse().unwrap()]));
+    let invited = role.invite(&centre.app, &east(), cameras, Duration::from_secs(3600), NAME).await.unwrap();
+    let token: Token = invited.token.parse().unwrap();
+    let brought = EnrolRequest::sign(&token, &NodeKey::from_seed([1; 32]));
+    role.enrol(&centre.app, &brought, [127, 0, 0, 1].into()).await.unwrap();
+    City { centre, role, cookie, _wire: wire, folder }
+}
+
+fn node_east() -> Node {
+    node_named("east", config().topology, Path::new("/nowhere/footage"))
+}
+
+/// Everything that a node did comes up.
+fn up(from: &Node, to: &Node) {
+    let acts: Vec<Noted> =
+        from.app.duty.read(|book| book.acts().filter(|n| n.id.node == east()).cloned().collect());
+    let frame = |n: Noted| {
+        let (key, kind) = (Key::new(n.id.epoch, n.id.seq), record_kind(&n.act.verb));
+        Frame::behind(Mark::default(), &n.id.node, key, n.act.at_us, kind, n.act.body())
+    };
+    let frames = acts.into_iter().map(frame).collect();
+    to.app.duty.take_part(&to.app, &AppliedPart { from: east(), base: None, frames });
+}
+
+impl City {
+    async fn down(&self) -> Result<fengsui_duty::sync::DownCounters, String> {
+        let concern = Concern { own: [east()].into(), others: BTreeSet::new() };
+        down::all(&self.centre.app, &*self.role, &east(), concern).await
+    }
+}
+
+async fn act(node: &Node, id: &MatterId, verb: AlarmVerb, by: &str) {
+    node.app.duty.act(&node.app, id, Verb::Alarm(verb), By::person(by)).await.unwrap();
+}
+
+async fn raised_at(node: &Node) -> MatterId {
+    let id: MatterId = "alarm/east/a".parse().unwrap();
+    node.app
+        .duty
+        .act(&node.app, &id, Verb::Alarm(AlarmVerb::Raise(raise(2))), By::system("rule"))
+        .await
+        .unwrap();
+    id
+}
+
+#[tokio::test]
+async fn a_node_notes_what_its_centre_says_before_it_answers() {
+    let east = node_east();
+    let city = city(east.router.clone()).await;
+    let id = raised_at(&east).await;
+    up(&east, &city.centre);
+    act(&city.centre, &id, AlarmVerb::Acknowledge, "wang").await;
+    east.register.broken.store(true, Ordering::SeqCst);
+    assert!(city.down().await.unwrap_err().contains("500"));
+    let state = |node: &Node| node.app.duty.read(|book| book.alarms[&id].state().unwrap().owner.clone());
+    assert_eq!(state(&east), None, "without the journal nothing is taken in");
+    east.register.broken.store(false, Ordering::SeqCst);
+    assert_eq!(city.down().await.unwrap().took, 1);
+    assert_eq!(state(&east).as_deref(), Some("wang"));
+    let noted = east.register.of("duty.received");
+    assert_eq!((noted.len(), &noted[0]["from"]), (1, &json!("centre")));
+    assert_eq!(east.told("alarm").pop().unwrap()["owner"], "wang", "and is on the screens there");
+    assert_eq!(city.down().await.unwrap().took, 0, "once");
+    assert_eq!(east.register.of("duty.received").len(), 1);
+}
+
+#[tokio::test]
+async fn what_both_did_while_the_link_was_cut_is_the_same_at_both_and_the_conflict_is_shown() {
+    let east = node_east();
+    let city = city(east.router.clone()).await;
+    let id = raised_at(&east).await;
+    up(&east, &city.centre);
+    act(&city.centre, &id, AlarmVerb::Acknowledge, "wang").await;
+    act(&east, &id, AlarmVerb::Dismiss { reason: "animal".into() }, "li").await;
+    up(&east, &city.centre);
+    city.down().await.unwrap();
+    assert!(east.app.duty.read(|a| city.centre.app.duty.read(|b| a.alarms == b.alarms)));
+    let cookie = east.set_up().await;
+    let (there, here) = (
+        east.shown(&cookie, &path("alarm/east/a")).await,
+        city.centre.shown(&city.cookie, &path("alarm/east/a")).await,
+    );
+    assert_eq!((&there["conflicts"], there["acts"].as_array().unwrap().len()), (&here["conflicts"], 3));
+    assert!(there["alarm"]["conflicts"].as_u64() > Some(0), "{}", there["conflicts"]);
+    assert_eq!(east.shown(&cookie, "/api/v1/alarms?state=all&conflict=true").await["alarms"][0]["name"], "a");
+    let conflict = there["conflicts"][0]["act"].clone();
+    east.done(&cookie, "alarm/east/a", json!({"do": "settle", "act": conflict, "note": "seen"})).await;
+    let page = east.shown(&cookie, &path("alarm/east/a")).await;
+    assert_eq!((&page["alarm"]["conflicts"], &page["conflicts"][0]["settled"]), (&json!(0), &json!(true)));
+}
+
+#[tokio::test]
+async fn an_older_node_is_left_alone() {
+    let older = Router::new().fallback(|| async { StatusCode::NOT_FOUND.into_response() });
+    let city = city(older).await;
+    let east = node_east();
+    raised_at(&east).await;
+    up(&east, &city.centre);
+    assert_eq!(city.down().await.unwrap_err(), "older");
+}
+
+#[tokio::test]
+async fn what_is_no_message_of_a_centre_is_refused_and_people_may_not_send_one() {
+    let east = node_east();
+    let cookie = east.set_up().await;
+    let sent = request(Method::PUT, down::PATH, Some(&cookie), Some(&json!({"from": "centre"})));
+    assert_eq!(east.send(sent).await.status, StatusCode::FORBIDDEN);
+}
+
+#[tokio::test]
+async fn an_incident_with_a_camera_of_a_node_concerns_that_node_and_its_files_are_fetched() {
+    let east = node_east();
+    let city = city(east.router.clone()).await;
+    let id = city.centre.open(&city.cookie, theft()).await;
+    city.down().await.unwrap();
+    let matter: MatterId = id.parse().unwrap();
+    let knows = |node: &Node| node.app.duty.read(|book| book.incidents.contains_key(&matter));
+    assert!(!knows(&east));
+    city.centre.done(&city.cookie, &id, json!({"do": "add_camera", "camera": FAR})).await;
+    city.down().await.unwrap();
+    assert!(knows(&east), "it is shared with the node of the camera");
+
+    east.app.duty.keep_files(&city.folder.path().join("east"));
+    city.centre.app.duty.keep_files(&city.folder.path().join("centre-files"));
+    let cookie = east.set_up().await;
+    let mut sent =
+        request(Method::POST, &format!("{}/attachments?name=n.txt", path(&id)), Some(&cookie), None);
+    *sent.body_mut() = "the door was open".into();
+    let added = east.send(sent).await;
+    assert_eq!(added.status, StatusCode::CREATED, "{:?}", added.body);
+    let hash = added.json()["attachment"]["hash"].as_str().unwrap().to_owned();
+    up(&east, &city.centre);
+    let got = city.centre.get(&format!("{}/attachments/{hash}", path(&id)), &city.cookie).await;
+    assert_eq!((got.status, &got.body[..]), (StatusCode::OK, &b"the door was open"[..]));
+    assert!(city.folder.path().join("centre-files").join(&hash).exists(), "and kept");
+    std::fs::remove_file(city.folder.path().join("centre-files").join(&hash)).unwrap();
+    std::fs::write(city.folder.path().join("east").join(&hash), "a lie").unwrap();
+    let got = city.centre.get(&format!("{}/attachments/{hash}", path(&id)), &city.cookie).await;
+    assert_ne!(got.status, StatusCode::OK, "another node is believed by the hash alone");
+}
