@@ -13,6 +13,8 @@ export default defineConfig({
     assetsInlineLimit: 0,
     modulePreload: { polyfill: false },
     reportCompressedSize: false,
+    // The page of a unit is one of its own: no log-in, no navigation, little code.
+    rollupOptions: { input: ['index.html', 'unit.html'] },
   },
   server: { proxy: { '/api': { target: node, ws: true } } },
   test: { include: ['src/**/*.test.ts'], environment: 'node' },

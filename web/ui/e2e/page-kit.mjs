@@ -27,6 +27,11 @@ export function pageKit() {
   window.__kit = kit;
   document.addEventListener('securitypolicyviolation', (event) => kit.violations.push(`${event.violatedDirective} ${event.blockedURI}`));
   document.addEventListener('click', (event) => (kit.clickedAt = event.timeStamp), true);
+  // What a person does: clicks by a pointer (one by Enter has no detail) and keys that are pressed down, but not held ones or
+  // those that only go with others. What a script makes is not trusted and does not count.
+  kit.inputs = { clicks: 0, keys: 0 };
+  addEventListener('click', (event) => event.isTrusted && event.detail > 0 && (kit.inputs.clicks += 1), true);
+  addEventListener('keydown', (event) => event.isTrusted && !event.repeat && !['Control', 'Alt', 'Shift', 'Meta'].includes(event.key) && (kit.inputs.keys += 1), true);
   document.addEventListener('pointerup', (event) => (kit.releasedAt = event.timeStamp), true);
 
   /** Notes every picture that `video` shows while `kit.sampling` is on. */
@@ -66,6 +71,11 @@ export function sentAtMs(clip, frame, nowMs) {
   const newest = Math.floor((nowMs * 1000 - phase) / period);
   const behind = (((newest + offset - frame) % loop) + loop) % loop;
   return (phase + (newest - behind) * period) / 1000;
+}
+
+/** Length of a clip until it repeats, in ms. */
+export function loopMs({ fps_num: num, fps_den: den, loop_frames: loop }) {
+  return (loop * den * 1e3) / num;
 }
 
 export function quantile(values, share) {

@@ -5,22 +5,33 @@ import { fileURLToPath } from 'node:url';
 import { chromium } from 'playwright-core';
 import { pageKit } from './page-kit.mjs';
 import { startStack, stopStack } from './stack.mjs';
+import { city } from './tests/city.mjs';
+import { alarms } from './tests/alarms.mjs';
+import { desk } from './tests/duty-desk.mjs';
+import { events } from './tests/events.mjs';
 import { files } from './tests/files.mjs';
+import { incidents } from './tests/incidents.mjs';
 import { keeping } from './tests/keeping.mjs';
+import { nodes } from './tests/nodes.mjs';
 import { outages } from './tests/outages.mjs';
+import { people } from './tests/people.mjs';
 import { playback } from './tests/playback.mjs';
+import { rules } from './tests/rules.mjs';
+import { reports } from './tests/reports.mjs';
 import { screens } from './tests/screens.mjs';
+import { search } from './tests/search.mjs';
 import { setup } from './tests/setup.mjs';
 import { storage } from './tests/storage.mjs';
+import { units } from './tests/units.mjs';
 import { wall } from './tests/wall.mjs';
 
 const ARGUMENTS = [
   '--headless', '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking',
   '--disable-component-update', '--disable-sync',
 ];
-const TESTS = { setup, wall, screens, playback, files, storage, keeping, outages };
+const TESTS = { setup, wall, screens, events, playback, files, storage, keeping, nodes, search, people, reports, alarms, incidents, units, rules, outages, city, desk };
 /** The browser itself reports a refused log-in as an error; every other line is one of ours. */
-const EXPECTED = /the server responded with a status of (401|403|409)|ERR_CONNECTION_REFUSED|ERR_INCOMPLETE_CHUNKED_ENCODING|ERR_EMPTY_RESPONSE|ERR_CONNECTION_RESET|WebSocket connection to/;
+const EXPECTED = /the server responded with a status of (400|401|403|409|410|503|504)|ERR_CONNECTION_REFUSED|ERR_INCOMPLETE_CHUNKED_ENCODING|ERR_EMPTY_RESPONSE|ERR_CONNECTION_RESET|WebSocket connection to/;
 
 const only = process.argv.slice(2);
 const shots = process.env.SHOTS ?? fileURLToPath(new URL('../.e2e/', import.meta.url));

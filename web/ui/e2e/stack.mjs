@@ -1,12 +1,13 @@
 // Starts a camera simulator and a node as real processes on free ports in a temporary directory.
 import { spawn } from 'node:child_process';
 import { mkdtemp, mkdir, rm, writeFile } from 'node:fs/promises';
+import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
-const root = fileURLToPath(new URL('../../../', import.meta.url));
-const FENGSUI = resolve(process.env.FENGSUI_BIN ?? join(root, 'target/debug/fengsui'));
+export const root = fileURLToPath(new URL('../../../', import.meta.url));
+export const FENGSUI = resolve(process.env.FENGSUI_BIN ?? join(root, 'target/debug/fengsui'));
 const CAMSIM = resolve(process.env.CAMSIM_BIN ?? join(root, 'target/debug/camsim'));
 const START_MS_MAX = 120_000;
 
@@ -19,7 +20,7 @@ export const H265 = 11;
 export const code = (n) => `33080201001320${String(n).padStart(6, '0')}`;
 
 /** A child process whose lines can be waited for. */
-class Child {
+export class Child {
   constructor(name, file, args, options) {
     this.name = name;
     this.lines = [];
@@ -68,7 +69,7 @@ function collect(stream, onLine) {
   });
 }
 
-function configuration(rtsp, listen, shelf, more = '') {
+function configuration(rtsp, listen, shelf, more = '', web = '') {
   const sites = [['33080201002160000001', '人民路口'], ['33080201002160000002', '火车站广场']];
   const cameras = Array.from({ length: CAMERAS }, (_, i) => {
     const n = i + 1;
@@ -81,7 +82,7 @@ id = "centre"
 data = "data"
 [web]
 listen = ["${listen}"]
-[storage]
+${web}[storage]
 ring_budget_mib = 256
 [[storage.volume]]
 id = "v1"
@@ -143,14 +144,33 @@ export async function startNode(stack) {
   }
 }
 
-/** Writes the configuration with `more` sections in it; the node takes it at its next start or reload. */
-export async function configure(stack, more = '') {
-  await writeFile(join(stack.directory, 'fengsui.toml'), configuration(stack.rtsp, new URL(stack.url).host, join(stack.directory, 'shelf'), more));
+/** Writes the configuration with `more` sections in it, and `web` in its section; the node takes it at its next start or reload. */
+export async function configure(stack, more = '', web = '') {
+  await writeFile(join(stack.directory, 'fengsui.toml'), configuration(stack.rtsp, new URL(stack.url).host, join(stack.directory, 'shelf'), more, web));
 }
 
 export async function stopStack(stack) {
   for (const child of [...stack.children].reverse()) await child.stop();
   if (process.env.KEEP === undefined) await rm(stack.directory, { recursive: true, force: true });
+}
+
+/** Runs `fengsui` to its end with `input` on its standard input. */
+export async function command(args, input = '') {
+  const child = spawn(FENGSUI, args, { stdio: ['pipe', 'pipe', 'pipe'] });
+  let words = '';
+  for (const stream of [child.stdout, child.stderr]) stream.setEncoding('utf8').on('data', (text) => (words += text));
+  child.stdin.end(input);
+  const status = await new Promise((done) => child.once('exit', done));
+  return { status, words };
+}
+
+/** A port of loopback that is free now. */
+export async function freePort() {
+  const server = createServer().listen(0, '127.0.0.1');
+  await new Promise((ready) => server.once('listening', ready));
+  const { port } = server.address();
+  await new Promise((closed) => server.close(closed));
+  return port;
 }
 
 /** Facts of a simulated stream: what its bar codes mean in time. */

@@ -134,7 +134,7 @@ async function deletion(kit) {
   await register.getByRole('link', { name: /^记录 / }).first().click();
   await page.getByRole('region', { name: /^记录 .* 的内容: 已删除录像/ }).waitFor();
   check(new URL(page.url()).searchParams.get('part') === 'journal', 'an entry of the register leads to its record in the journal');
-  await page.getByRole('button', { name: '关闭' }).click();
+  await page.getByRole('button', { name: '关闭', exact: true }).click();
 }
 
 /** A hold shows on the timeline; the calendar says which days have footage; a marked stretch can be held. */

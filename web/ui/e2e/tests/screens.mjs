@@ -9,10 +9,10 @@ export async function screens(kit) {
   const { page, stack, check, until, shot } = kit;
   await page.goto(`${stack.url}/`);
   await page.getByText('需要处理').waitFor();
-  await until('the broken camera in the list', async () => (await page.getByRole('link', { name: new RegExp(`${WRONG_PATH}号枪机`) }).count()) === 1);
+  await until('the broken camera in the list', async () => (await page.getByRole('main').getByRole('link', { name: new RegExp(`${WRONG_PATH}号枪机`) }).count()) === 1);
   await accessible(kit, 'overview');
   await shot('overview');
-  await page.getByRole('link', { name: new RegExp(`${WRONG_PATH}号枪机`) }).click();
+  await page.getByRole('main').getByRole('link', { name: new RegExp(`${WRONG_PATH}号枪机`) }).click();
   const dossier = page.getByRole('complementary', { name: '一机一档' });
   await dossier.getByText('该地址没有此码流').waitFor();
   check((await dossier.innerText()).includes('请更正码流地址'), 'one click from the overview to what is wrong and what to do');

@@ -40,3 +40,16 @@ test('typing in a field runs only what may run there', () => {
   expect(ran).toEqual(['everywhere', 'plain']);
   expect(keys.list().map((a) => a.id)).toEqual(['plain', 'everywhere']);
 });
+
+test('keys of a part of the page go before those of the screen while the focus is there, and conflict with none of them', () => {
+  const keys = new Keys();
+  const ran: string[] = [];
+  const of = (id: string, more = {}) => action(id, ['F'], () => ran.push(id), more);
+  keys.register(of('screen'));
+  keys.register(of('strip', { area: 'strip' }));
+  expect(() => keys.register(of('again', { area: 'strip' }))).toThrow(KeyConflict);
+  keys.handle(press('f'), false);
+  keys.handle(press('f'), false, 'strip');
+  keys.handle(press('f'), false, 'elsewhere');
+  expect(ran).toEqual(['screen', 'strip', 'screen']);
+});

@@ -15,6 +15,11 @@ export interface KeyAction {
   enabled?: () => boolean;
   /** Works while the user types in a field. */
   inFields?: boolean;
+  /**
+   * Works only while the focus is within the part of the page with this `data-keys`, and goes before the keys of the screen there:
+   * what lies over every screen cannot know which keys each of them has.
+   */
+  area?: string;
 }
 
 export class KeyConflict extends Error {}
@@ -48,6 +53,7 @@ export class Keys {
     for (const action of added) {
       if (this.actions.has(action.id)) throw new KeyConflict(`the action ${action.id} is registered twice`);
       for (const other of this.actions.values()) {
+        if (other.area !== action.area) continue;
         const clash = action.combos.find((combo) => other.combos.includes(combo));
         if (clash !== undefined) throw new KeyConflict(`${clash} belongs to ${other.id}; ${action.id} cannot have it`);
       }
@@ -65,14 +71,16 @@ export class Keys {
     return [...this.actions.values()].filter((action) => action.enabled?.() !== false);
   }
 
-  /** Runs what `event` stands for; true when something ran. */
-  handle(event: KeyboardEvent, inField: boolean): boolean {
+  /** Runs what `event` stands for, with the focus in `area` of the page; true when something ran. */
+  handle(event: KeyboardEvent, inField: boolean, area?: string): boolean {
     const combo = comboOf(event);
-    for (const action of this.actions.values()) {
-      if (!action.combos.includes(combo) || (inField && !action.inFields) || action.enabled?.() === false) continue;
-      event.preventDefault();
-      action.run(event);
-      return true;
+    for (const where of area === undefined ? [undefined] : [area, undefined]) {
+      for (const action of this.actions.values()) {
+        if (action.area !== where || !action.combos.includes(combo) || (inField && !action.inFields) || action.enabled?.() === false) continue;
+        event.preventDefault();
+        action.run(event);
+        return true;
+      }
     }
     return false;
   }

@@ -1,5 +1,5 @@
 import { Api, Problem } from '../lib/api/client';
-import type { SessionInfo } from '../lib/api/types';
+import type { Right, SessionInfo } from '../lib/api/types';
 import { Clock } from '../lib/clock';
 import { en, type Messages } from '../lib/i18n/en';
 import { zhCn } from '../lib/i18n/zh-cn';
@@ -53,6 +53,11 @@ class Session {
   info = $state<SessionInfo>();
   /** The session ended while the user was at work: after log-in the same page is shown again. */
   ended = $state(false);
+
+  /** Whether the person logged in may do that. The node asks as well: this is for what is shown. */
+  can(right: Right): boolean {
+    return this.info?.rights.includes(right) === true;
+  }
 
   async check(): Promise<void> {
     try {

@@ -1,4 +1,5 @@
 import type { Camera, SystemState, Topology } from '../lib/api/types';
+import type { NodesView } from '../lib/nodes/types';
 import { type SearchEntry, searchEntry } from '../lib/cameras/search';
 import { api, clock, session } from './app.svelte';
 
@@ -13,6 +14,9 @@ class Fleet {
   byCode = $state.raw<ReadonlyMap<string, Camera>>(new Map());
   topology = $state.raw<Topology>();
   system = $state.raw<SystemState>();
+  /** This node, its centre and the nodes below it; undefined until it is known. */
+  nodes = $state.raw<NodesView>();
+  nodesError = $state.raw<unknown>();
   loaded = $state(false);
   progress = $state<{ have: number; total: number }>();
   error = $state.raw<unknown>();
@@ -20,6 +24,10 @@ class Fleet {
   linked = $state(true);
   /** Node clock less workstation clock in milliseconds. */
   offsetMs = $state(0);
+  /** Whoever wants to hear events (the data of one), and that some may be missing (undefined). */
+  readonly hearers = new Set<(event: string | undefined) => void>();
+  /** Whoever wants to hear one name of the event stream, by that name. */
+  private readonly named = new Map<string, Set<(data: string | undefined) => void>>();
   private entries: SearchEntry[] = [];
   private entriesOf: Camera[] = [];
   private events: EventSource | undefined;
@@ -28,6 +36,30 @@ class Fleet {
   private watchTimer: ReturnType<typeof setInterval> | undefined;
   private lastEventMs = 0;
   private loading = false;
+  private nodesTold = 0;
+
+  /**
+   * Hears one name of the event stream: the data of each, and undefined when some may be missing. The result ends it. For what the
+   * fleet itself knows nothing of: `alarm`, `incident`, `definition`, `duty`.
+   */
+  on(name: string, hear: (data: string | undefined) => void): () => void {
+    const known = this.named.get(name);
+    const all = known ?? new Set();
+    all.add(hear);
+    if (!known) {
+      this.named.set(name, all);
+      if (this.events) this.listenTo(this.events, name, all);
+    }
+    return () => all.delete(hear);
+  }
+
+  private listenTo(events: EventSource, name: string, all: ReadonlySet<(data: string | undefined) => void>): void {
+    events.addEventListener(name, (event) => {
+      this.lastEventMs = performance.now();
+      this.linked = true;
+      for (const hear of all) hear((event as MessageEvent<string>).data);
+    });
+  }
 
   start(): void {
     if (this.watchTimer !== undefined) return;
@@ -61,10 +93,26 @@ class Fleet {
       this.put(cameras);
       this.loaded = true;
       this.error = undefined;
+      for (const hear of this.hearers) hear(undefined);
+      for (const all of this.named.values()) for (const hear of all) hear(undefined);
+      void this.loadNodes();
     } catch (cause) {
       this.error = cause;
     } finally {
       this.loading = false;
+    }
+  }
+
+  /** Other things do not wait for it: it may be of a server without nodes. */
+  async loadNodes(): Promise<void> {
+    const told = this.nodesTold;
+    try {
+      const nodes = await api.get<NodesView>('/nodes');
+      // What was told of meanwhile is newer.
+      if (told === this.nodesTold) this.nodes = nodes;
+      this.nodesError = undefined;
+    } catch (cause) {
+      this.nodesError = cause;
     }
   }
 
@@ -97,6 +145,16 @@ class Fleet {
       this.pending.set(camera.code, camera);
       this.applyTimer ??= setTimeout(() => this.apply(), APPLY_MS);
     });
+    events.addEventListener('event', (event) => {
+      heard();
+      for (const hear of this.hearers) hear(event.data as string);
+    });
+    events.addEventListener('nodes', (event) => {
+      heard();
+      this.nodesTold += 1;
+      this.nodes = JSON.parse(event.data as string) as NodesView;
+      this.nodesError = undefined;
+    });
     events.addEventListener('system', (event) => {
       heard();
       this.onSystem(JSON.parse(event.data as string) as SystemState, undefined);
@@ -105,6 +163,7 @@ class Fleet {
       heard();
       void this.reload();
     });
+    for (const [name, all] of this.named) this.listenTo(events, name, all);
     events.onerror = () => {
       this.linked = false;
       // The browser tries again by itself unless it was refused; then find out why.

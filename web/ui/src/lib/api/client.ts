@@ -11,6 +11,15 @@ import type {
   Topology,
 } from './types';
 
+/** What is wrong with one line of a text; line 0: with the whole. */
+export interface ProblemLine {
+  line: number;
+  field: string;
+  value: string;
+  detail: string;
+  remedy: string;
+}
+
 /** A refusal by the node (RFC 9457 problem+json), or the lack of any answer (`status` 0). */
 export class Problem extends Error {
   readonly status: number;
@@ -20,6 +29,10 @@ export class Problem extends Error {
   readonly field: string | undefined;
   readonly remedy: string | undefined;
   readonly setupRequired: boolean;
+  /** What is wrong with a text that was sent, by its lines. */
+  readonly lines: readonly ProblemLine[];
+  /** Every member of the refusal, for what only one screen knows of. */
+  readonly members: Readonly<Record<string, unknown>>;
 
   constructor(status: number, code: string, detail: string, more: Record<string, unknown> = {}) {
     super(detail || code);
@@ -30,18 +43,24 @@ export class Problem extends Error {
     this.field = typeof more['field'] === 'string' ? more['field'] : undefined;
     this.remedy = typeof more['remedy'] === 'string' ? more['remedy'] : undefined;
     this.setupRequired = more['setup_required'] === true;
+    this.lines = Array.isArray(more['lines']) ? (more['lines'] as ProblemLine[]) : [];
+    this.members = more;
   }
 
   static async from(answer: Response): Promise<Problem> {
+    return Problem.read(answer.status, await answer.text().catch(() => ''));
+  }
+
+  static read(status: number, text: string): Problem {
     let body: Record<string, unknown> = {};
     try {
-      const parsed: unknown = await answer.json();
+      const parsed: unknown = JSON.parse(text);
       if (parsed !== null && typeof parsed === 'object') body = parsed as Record<string, unknown>;
     } catch {
       // A proxy or a crash may answer without a body; the status still says something.
     }
-    const text = (name: string): string => (typeof body[name] === 'string' ? body[name] : '');
-    return new Problem(answer.status, text('code') || `http_${answer.status}`, text('detail') || text('title'), body);
+    const member = (name: string): string => (typeof body[name] === 'string' ? body[name] : '');
+    return new Problem(status, member('code') || `http_${status}`, member('detail') || member('title'), body);
   }
 }
 
@@ -121,8 +140,23 @@ export class Api {
   get<T>(path: string, signal?: AbortSignal): Promise<T> {
     return this.json('GET', path, { signal });
   }
-  post<T>(path: string, body?: unknown): Promise<T> {
-    return this.json('POST', path, { body });
+  /** With `key`, the same request sent again does nothing twice. */
+  post<T>(path: string, body?: unknown, key?: string): Promise<T> {
+    return this.json('POST', path, { body, key });
+  }
+
+  /** With `match`, only while that is still the newest version. */
+  put<T = void>(path: string, body: unknown, match?: number): Promise<T> {
+    return this.json('PUT', path, { body, match });
+  }
+
+  patch<T>(path: string, body: unknown): Promise<T> {
+    return this.json('PATCH', path, { body });
+  }
+
+  /** With `match`, only while that is still the newest version. */
+  async remove(path: string, match?: number): Promise<void> {
+    await this.send('DELETE', path, { match });
   }
 
   private async json<T>(method: string, path: string, more: SendOptions = {}): Promise<T> {
@@ -139,10 +173,12 @@ export class Api {
   private async send(method: string, path: string, more: SendOptions): Promise<Response> {
     const init: RequestInit = { method, credentials: 'same-origin' };
     if (more.signal) init.signal = more.signal;
-    if (more.body !== undefined) {
-      init.body = JSON.stringify(more.body);
-      init.headers = { 'content-type': 'application/json' };
-    }
+    if (more.body !== undefined) init.body = JSON.stringify(more.body);
+    init.headers = {
+      ...(more.body === undefined ? {} : { 'content-type': 'application/json' }),
+      ...(more.key === undefined ? {} : { 'idempotency-key': more.key }),
+      ...(more.match === undefined ? {} : { 'if-match': `"${more.match}"` }),
+    };
     let answer: Response;
     try {
       answer = await this.fetch(this.base + path, init);
@@ -160,6 +196,8 @@ export class Api {
 interface SendOptions {
   body?: unknown;
   quiet?: boolean;
+  key?: string | undefined;
+  match?: number | undefined;
   signal?: AbortSignal | undefined;
 }
 

@@ -17,6 +17,9 @@ export type FailureClass =
   | 'closed'
   | 'internal';
 
+/** What keeps pictures of another node from coming. */
+export type LinkTrouble = 'node_unreachable' | 'node_refuses' | 'link_full' | 'preempted';
+
 export type GapReason =
   | 'camera_offline'
   | 'auth'
@@ -62,6 +65,8 @@ export interface Camera {
   station_name: string;
   sub_centre_name: string;
   enabled: boolean;
+  /** The node that records it; this one does only while that one is gone. */
+  standby_for?: string | null;
   class: 'normal' | 'key';
   host: string;
   position: { lat: number; lon: number } | null;
@@ -72,6 +77,23 @@ export interface Camera {
     since_us: number | null;
     last_us: number | null;
   };
+  /** The other node that has it; absent in answers of a server before there were any. */
+  node?: FarNode | null;
+}
+
+export interface FarNode {
+  id: string;
+  /** What is shown of the camera is as the node says it is now. */
+  known: boolean;
+  /** When it was so, where it is not known to be so now. */
+  at_us: number | null;
+}
+
+/** A node whose part is missing from an answer. */
+export interface MissingNode {
+  node: string;
+  why: string;
+  cameras: string[];
 }
 
 /** One camera's full record: what the table holds, the dossier fields, and addresses without credentials. */
@@ -125,15 +147,21 @@ export interface SystemState {
   now_us: number;
   started_us: number;
   city: { code: string; name: string };
-  counts: { cameras: number; enabled: number; online: number; recording: number; not_recording: number; opening: number; waiting: number; back_off: number };
+  counts: { cameras: number; enabled: number; online: number; recording: number; not_recording: number; opening: number; waiting: number; back_off: number; remote: number; unknown: number };
   volumes: VolumeState[];
   live: { sockets: number; subscriptions: number };
   /** The configuration file was changed but refused; the one before is in use. */
   config_refused?: { at_us: number; refusals: string[] } | null;
 }
 
+/** What a person is; an unknown one is shown as it is written. */
+export type Role = 'administrator' | 'supervisor' | 'operator';
+/** What roles allow: to act on alarms and incidents, on many at once and for others, to administer the server. */
+export type Right = 'act' | 'bulk' | 'administer';
+
 export interface SessionInfo {
-  user: { name: string; roles: string[] };
+  user: { name: string; roles: Role[] };
+  rights: Right[];
 }
 
 export interface TimelineSpan {

@@ -1,12 +1,23 @@
 import type { Camera, FailureClass, GapReason, StreamStatus } from '../api/types';
 
 /** One word for how a camera is, worst first; every screen shows the same. */
-export type Condition = 'offline' | 'stalled' | 'not_recording' | 'connecting' | 'ok' | 'disabled';
+export type Condition = 'offline' | 'stalled' | 'not_recording' | 'unknown' | 'connecting' | 'ok' | 'standby' | 'disabled';
 
-export const CONDITIONS: readonly Condition[] = ['offline', 'stalled', 'not_recording', 'connecting', 'ok', 'disabled'];
+export const CONDITIONS: readonly Condition[] = ['offline', 'stalled', 'not_recording', 'unknown', 'connecting', 'ok', 'standby', 'disabled'];
 
+/** Of a camera whose node does not answer nobody knows how it is. */
 export function condition(camera: Camera): Condition {
-  if (!camera.enabled) return 'disabled';
+  return isUnknown(camera) ? 'unknown' : lastCondition(camera);
+}
+
+export function isUnknown(camera: Camera): boolean {
+  return camera.node?.known === false;
+}
+
+/** How a camera was when its node was heard last. */
+export function lastCondition(camera: Camera): Condition {
+  // Of another node, and that one records it.
+  if (!camera.enabled) return camera.standby_for ? 'standby' : 'disabled';
   const { state, failure } = camera.streams.main;
   if (state === 'back_off') return 'offline';
   if (state === 'stalled') return 'stalled';

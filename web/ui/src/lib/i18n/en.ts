@@ -1,4 +1,4 @@
-import type { FailureClass, GapReason } from '../api/types';
+import type { FailureClass, GapReason, LinkTrouble } from '../api/types';
 import type { Condition } from '../cameras/condition';
 
 const plural = (n: number, one: string, many = `${one}s`): string => `${n.toLocaleString('en')} ${n === 1 ? one : many}`;
@@ -8,7 +8,7 @@ interface Explained {
   remedy: string;
 }
 
-const failure: Record<FailureClass, Explained> = {
+const failure: Record<FailureClass | LinkTrouble, Explained> = {
   unreachable: { what: 'The camera does not answer', remedy: 'Check power and network of the camera, and its address.' },
   auth: { what: 'The camera refuses user name or password', remedy: 'Correct the credentials of this camera in the configuration. Attempts are slowed down so that the account is not locked.' },
   wrong_path: { what: 'The address has no such stream', remedy: 'Correct the path after the host in the stream address; the vendor’s manual names it.' },
@@ -20,6 +20,10 @@ const failure: Record<FailureClass, Explained> = {
   stalled: { what: 'Connected, but no pictures arrive', remedy: 'The session is opened anew by itself. If it keeps happening, check the network path and the camera’s load.' },
   closed: { what: 'The camera closed the connection', remedy: 'It is opened anew by itself. If it keeps happening, the camera may be restarting or overloaded.' },
   internal: { what: 'Reading this camera failed within Fengsui', remedy: 'It was started again. Please report it together with the log of this time.' },
+  node_unreachable: { what: 'The node with this camera does not answer', remedy: 'It goes on recording by itself. Nodes and links shows how its line stands; the picture comes back by itself.' },
+  node_refuses: { what: 'The node does not give this picture', remedy: 'Compare cameras and program version of the node with this centre’s; the log of the node says why.' },
+  link_full: { what: 'The line to the node is full', remedy: 'Pictures of the same or higher priority fill it. Close one of them, or open this tile large; it comes by itself when there is room.' },
+  preempted: { what: 'Gave way on a full line', remedy: 'A picture of higher priority took the place of this one. It comes back by itself when there is room.' },
 };
 
 const gap: Record<GapReason, string> = {
@@ -44,8 +48,10 @@ const condition: Record<Condition, string> = {
   offline: 'Offline',
   stalled: 'Stalled',
   not_recording: 'Not recording',
+  unknown: 'Unknown',
   connecting: 'Connecting',
   ok: 'Normal',
+  standby: 'Standby',
   disabled: 'Disabled',
 };
 
@@ -53,11 +59,11 @@ export const en = {
   locale: 'en' as string,
   product: 'Fengsui',
   tagline: 'City video surveillance',
-  nav: { overview: 'Overview', wall: 'Wall', play: 'Investigate', cameras: 'Cameras', storage: 'Storage', logOut: 'Log out', menu: 'Main navigation', other: '中文' as string, skip: 'Skip to content' },
+  nav: { overview: 'Overview', wall: 'Wall', play: 'Investigate', cameras: 'Cameras', storage: 'Storage', events: 'Events', tokens: 'Tokens', nodes: 'Nodes', search: 'Search', people: 'People', rules: 'Rules', units: 'Units', plans: 'Plans', reports: 'Reports', alarms: 'Alarms', incidents: 'Incidents', account: 'Your account', logOut: 'Log out', menu: 'Main navigation', other: '中文' as string, skip: 'Skip to content' },
   common: {
     close: 'Close', cancel: 'Cancel', retry: 'Try again', loading: 'Loading …', loadingCount: (have: number, all: number) => `Loading cameras: ${have} of ${all}`,
     none: '—', yes: 'yes', no: 'no', search: 'Search', main: 'main stream', sub: 'sub-stream', mainShort: 'Main', subShort: 'Sub',
-    whatToDo: 'What to do', openLive: 'Live', openPlay: 'Footage', openDossier: 'Dossier', noMatch: 'Nothing matches', clear: 'Clear',
+    whatToDo: 'What to do', openLive: 'Live', openPlay: 'Footage', openDossier: 'Dossier', mark: 'Mark', noMatch: 'Nothing matches', clear: 'Clear',
     searchHint: 'name, code, address or pinyin initials',
     cameras: (n: number) => plural(n, 'camera'),
   },
@@ -88,8 +94,16 @@ export const en = {
     node: 'Server', version: 'Version', uptime: 'Running', viewers: 'Live pictures out', clock: 'Clock', more: (n: number) => `${plural(n, 'more camera')}: open the table`,
     bySubCentre: 'By sub-centre',
     configRefused: 'The changed configuration was refused; the one before is in use',
+    scope: (own: number, others: number) => `The whole city: ${plural(own, 'camera')} of this server, ${others.toLocaleString('en')} of other nodes`,
+    unknown: (n: number) => `State of ${plural(n, 'camera')} unknown: their nodes do not answer`,
+    othersWell: 'Every camera whose state is known is online and recording.',
+  },
+  nodes: {
+    uplink: { connecting: 'Connecting to the centre', up: 'Connected to the centre', down: 'No link to the centre', closed: 'The link to the centre has ended' }, waiting: (n: number) => `${plural(n, 'record')} waiting`,
+    server: 'The message server does not answer', nodes: 'Nodes', here: (n: number) => `${n} here`, late: (n: number) => `${n} late`, gone: (n: number) => `${n} gone`,
   },
   wall: {
+    ofNode: (what: string, node: string) => `${what} (node ${node})`,
     title: 'Wall', tiles: (n: number) => plural(n, 'tile'), layout: 'Layout', tree: 'Cameras', empty: 'Empty tile', emptyHint: 'Choose a camera on the left',
     noCamerasPlaced: 'Choose a camera in the tree: it goes to the marked tile.', remove: 'Remove from tile', full: 'Full screen', leaveFull: 'Back to the wall', toPlay: 'Footage of this camera',
     move: 'Move between tiles', fill: 'Fill empty tiles', clearAll: 'Clear all tiles', starting: 'Starting', switching: (s: string) => `Switching to ${s}`, stalled: 'Stalled', offline: 'Offline', refused: 'Refused', noLink: 'No connection',
@@ -121,7 +135,7 @@ export const en = {
     station: 'Station', class: 'Class', classNormal: 'normal', classKey: 'key target', position: 'Position', codec: 'Codec', size: 'Picture', fps: 'Frame rate', bitrate: 'Bit rate', clockOffset: 'Camera clock',
     lost: 'Packets lost', sessions: 'Sessions', received: 'Received', lastPicture: 'Last picture', nextTry: 'Next attempt', streamAddress: 'Stream address', since: 'Since',
     recordingState: { recording: 'Recording', not_recording: 'Not recording', off: 'Off' }, sessionState: { idle: 'Idle', waiting: 'Waiting', opening: 'Connecting', playing: 'Receiving', stalled: 'Stalled', back_off: 'Waiting to retry' },
-    idleHint: 'Pulled only while somebody watches.', noSub: 'no sub-stream', dossier: 'Dossier', facts: 'Streams', details: 'From the server', h265: 'H.265: not decoded by this browser; recorded as it is.',
+    standbyFor: (node: string) => `Recorded by ${node}; here only while that node is gone.`, takenFor: (node: string) => `Recorded here in place of ${node}.`, idleHint: 'Pulled only while somebody watches.', noSub: 'no sub-stream', dossier: 'Dossier', facts: 'Streams', details: 'From the server', h265: 'H.265: not decoded by this browser; recorded as it is.',
   },
   keys: { title: 'Keys', palette: 'Search and commands', paletteHint: 'Camera, screen or command', help: 'This help', global: 'Everywhere', go: 'Go to', wall: 'Wall', play: 'Investigate', cameras: 'Cameras', empty: 'Nothing found' },
   error: {
@@ -138,14 +152,23 @@ export const en = {
     conflict: { what: 'Not possible in this state', remedy: 'Load the page again; somebody may have changed it.' },
     too_large: { what: 'Too much at once', remedy: 'Ask for less.' },
     too_many_attempts: { what: 'Too many attempts', remedy: 'Wait a minute and try again.' },
+    too_many_events: { what: 'Too many events', remedy: 'Send them later.' },
+    token_refused: { what: 'The token is not valid', remedy: 'Ask an administrator.' },
     damaged: { what: 'The stored pictures are damaged', remedy: 'They are listed under Storage, Integrity.' },
     internal: { what: 'The server failed', remedy: 'Try again; if it stays, look at the server’s log.' },
     not_built: { what: 'This server lacks the function', remedy: 'Install a server that has it.' },
     unsupported_media: { what: 'These pictures cannot be shown', remedy: 'Choose the other stream.' },
     archive_unreachable: { what: 'The archive does not answer', remedy: 'Look at Storage, Archive.' },
     unavailable: { what: 'Not available now', remedy: 'Try again in a moment.' },
+    node_unreachable: { what: 'The node of this camera does not answer', remedy: 'Look at Nodes. The node itself goes on recording; its footage is there again with the link.' },
   } as Record<string, Explained>,
   failure, gap, condition,
+  /** Cameras of other nodes. */
+  far: {
+    node: 'Node', own: 'this server', silent: (node: string) => `Node ${node} does not answer`, never: (node: string) => `Node ${node} has not told of this camera yet`,
+    last: (how: string, at: string) => `last known: ${how}, ${at}`, remedy: 'Look at Nodes: line, power, or a camera that the node does not have. If only the line is gone, the node goes on recording.', toNodes: 'To Nodes',
+    missing: (nodes: string) => `Missing: ${nodes}`, why: { gone: 'not heard', no_answer: 'no answer in time', busy: 'too busy', refused: 'refused', unreadable: 'answer not readable' } as Record<string, string>,
+  },
 };
 
 export type Messages = typeof en;

@@ -1,4 +1,4 @@
-import type { FailureClass, StreamKind } from '../api/types';
+import type { FailureClass, LinkTrouble, StreamKind } from '../api/types';
 import { EDGE_MARGIN, FrameInterval, steer } from './controller';
 import { type Fragment, fromBase64, type InitMessage, type StateMessage } from './protocol';
 import type { StartGate, Ticket } from './start-gate';
@@ -11,8 +11,8 @@ export type LiveStatus =
   | { kind: 'playing' }
   /** Pictures stopped coming; asked for again. */
   | { kind: 'stalled' }
-  /** The node has no session with the camera. */
-  | { kind: 'offline'; reason: FailureClass | null; detail: string }
+  /** The node has no session with the camera, or a centre no pictures of `node`. */
+  | { kind: 'offline'; reason: FailureClass | LinkTrouble | null; detail: string; node?: string | undefined }
   /** The browser cannot decode `codec`. */
   | { kind: 'unsupported'; codec: string }
   /** The connection to the node is gone. */
@@ -194,7 +194,7 @@ export class LivePlayer {
     this.serverStall = message.state === 'stalled' || message.state === 'waiting' || message.state === 'opening';
     if (message.state === 'offline' || message.state === 'ended') {
       this.ticket?.done();
-      this.set({ kind: 'offline', reason: message.reason, detail: message.detail ?? '' });
+      this.set({ kind: 'offline', reason: message.reason, detail: message.detail ?? '', node: message.node });
     } else if (message.state === 'stalled') {
       this.set({ kind: 'stalled' });
     } else if (this.status.kind === 'offline' && !this.started) {

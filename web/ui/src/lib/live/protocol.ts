@@ -1,4 +1,4 @@
-import type { FailureClass, StreamKind } from '../api/types';
+import type { FailureClass, LinkTrouble, StreamKind } from '../api/types';
 
 /** Bytes before the fragment in every binary message. */
 export const HEADER_BYTES = 24;
@@ -52,8 +52,10 @@ export interface StateMessage {
   op: 'state';
   sub: number;
   state: LiveState;
-  reason: FailureClass | null;
+  reason: FailureClass | LinkTrouble | null;
   detail: string | null;
+  /** The node below this one that has the camera. */
+  node?: string;
 }
 export type ServerMessage =
   | InitMessage

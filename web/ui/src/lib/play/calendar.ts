@@ -1,5 +1,7 @@
 /** The days of a month as a calendar shows them, and what the node says about each. Days are those of the workstation's zone. */
 
+import type { MissingNode } from '../api/types';
+
 export interface DayFacts {
   from_us: number;
   to_us: number;
@@ -11,6 +13,8 @@ export interface DayFacts {
 }
 export interface DaysAnswer {
   items: { camera: string; days: DayFacts[] }[];
+  /** Nodes that did not answer: their cameras are not in the list. */
+  missing?: MissingNode[];
 }
 
 export interface Month {

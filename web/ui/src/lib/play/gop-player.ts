@@ -85,6 +85,8 @@ export class GopPlayer {
     this.soughtS = Number.NaN;
     media.onsourceopen = () => {
       media.onsourceopen = null;
+      // The player may have been closed before it is told that its source is open.
+      if (media.readyState !== 'open') return;
       media.duration = 4e9;
       void this.work();
     };

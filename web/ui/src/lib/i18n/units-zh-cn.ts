@@ -1,0 +1,41 @@
+import type { UnitsMessages } from './units-en';
+
+export const unitsZhCn: UnitsMessages = {
+  title: '巡防力量', refresh: '重新加载', none: '还没有巡防力量', noneHint: '请建立第一个单元：人员、辖区、值班时间。之后附近的案事件会推荐派出该单元。',
+  lead: '可以派出的四张网力量：谁在岗、谁在途、在哪里。',
+  nets: { street: '街面巡防', community: '社区（农村）防控', internal: '内部防范', checkpoint: '卡点堵截' },
+  counts: (on, busy, all) => `在岗 ${on} / ${all} · 出警中 ${busy}`,
+  columns: { name: '单元', members: '人员', contact: '联系方式', area: '辖区', duty: '值班', busy: '出警', where: '位置' },
+  everywhere: '全部区域', areas: (first, more) => (more > 0 ? `${first}等 ${more + 1} 处` : first),
+  onUntil: (s) => `在岗至 ${s}`, onAlways: '全时在岗', offUntil: (s) => `不在岗，${s} 上岗`, off: '不在岗', free: '空闲',
+  seen: (s) => `${s}前上报`, seenOld: (s) => `最后上报于 ${s}前`, post: '驻守点', nowhere: '未知',
+  progress: { sent: '已派出', received: '已接收', arrived: '已到达', done: '已完成', declined: '已拒绝', recalled: '已召回' },
+  conflict: '两个节点同时作了修改：请核对，并按正确内容保存。', changed: (by, at) => `${by} 修改于 ${at}`,
+  make: '新建单元', edit: '编辑', editOf: (name) => `编辑 ${name}`, next: '下一个单元', previous: '上一个单元', save: '保存', working: '正在处理…', saved: (name) => `${name} 已保存。`,
+  remove: '停用', removeOf: (name) => `停用 ${name}？`, removeLead: '停用后不再被推荐。已有的处置记录保留。', removed: (name) => `${name} 已停用。`,
+  form: {
+    name: '名称', nameHint: '与电台呼叫一致。', net: '所属网', members: '人员', membersHint: '每行一人。', contact: '联系方式', contactHint: '电台呼号或电话。',
+    area: '辖区', areaHint: '分中心、派出所或监控点；不选表示全部区域。', always: '全时在岗', duty: '值班时间（当地时间）', from: '从', to: '至', days: '星期', everyDay: '每天', nextDay: '次日', addHours: '添加时段', removeHours: '删除此时段',
+    post: '驻守点', postHint: '纬度, 经度（WGS-84），例如 28.97, 118.86。卡点必须填写。',
+    fault: { name: '请填写名称。', members: '请至少填写一人。', contact: '请填写联系方式。', post: '请先写纬度再写经度：28.97, 118.86。', postNeeded: '卡点必须填写驻守点，否则堵截方案无法列出。', duty: '请填写如 08:00 和 18:00 的时间；结束可以在次日。' },
+  },
+  weekdays: ['周一', '周二', '周三', '周四', '周五', '周六', '周日'],
+  duty: { button: '值班表', list: '单元', title: '值班表', day: '日期', before: '前一天', after: '后一天', today: '今天', none: '这一天没有人值班', noneHint: '请为单元设置值班时间，或查看其他日期。', off: (n) => `全天不值班 ${n} 个单元`, now: '正在值班', wholeDay: '全天' },
+  plans: {
+    title: '预案', lead: '各类案事件的处置步骤。跳过步骤须填写原因，并告知值班领导。', none: '还没有预案', noneHint: '请建立第一个预案：按顺序列出步骤，需要分支处设置答案。',
+    columns: { name: '预案', kinds: '案事件类型', steps: '步骤', changed: '最近修改' }, all: '全部', steps: (n) => `${n} 步`,
+    make: '新建预案', next: '下一个预案', previous: '上一个预案', name: '名称', kinds: '案事件类型', kindsHint: '用逗号分隔；不填表示适用于全部类型。', step: (n) => `第 ${n} 步`, text: '处置内容', answers: '答案', answer: '答案', then: '之后', below: '下一步', end: '结束', toStep: (n, text) => `第 ${n} 步：${text}`,
+    addStep: '添加步骤', addAnswer: '添加答案', up: '上移', down: '下移', drop: '删除', dropStep: (n) => `删除第 ${n} 步`, dropAnswer: '删除此答案', upStep: (n) => `第 ${n} 步上移`, downStep: (n) => `第 ${n} 步下移`,
+    removeOf: (name) => `删除预案 ${name}？`, removeLead: '删除后不再提供选用。正在按此预案处置的案事件继续执行。', remove: '删除', removed: (name) => `${name} 已删除。`,
+    fault: (fault) => (fault === 'name' ? '请填写名称。' : fault === 'steps' ? '预案至少有一步。' : fault.startsWith('text') ? '请填写处置内容。' : '每个答案须填写且不得重复，并指向后面的步骤。'),
+  },
+  checkpoints: {
+    title: '堵截方案', lead: '按逃离方向，依次列出会经过的卡点和摄像机。', bearing: '逃离方向', reach: '范围（公里）', speed: '速度（公里/小时）', speeds: { foot: '步行', bike: '电动车', car: '汽车' },
+    directions: ['北', '东北', '东', '东南', '南', '西南', '西', '西北'], names: ['北', '东北', '东', '东南', '南', '西南', '西', '西北'], degrees: '角度', show: '查看', none: '该方向没有已知的卡点和摄像机', noneHint: '请扩大范围，或选择其他方向。', choose: '请选择逃离方向。',
+    noPosition: '该地点没有坐标：按监控点、派出所、分中心顺序列出。', more: (n) => `另有更远的 ${n} 处未列出。`, kind: { checkpoint: '卡点', camera: '摄像机' },
+    along: (m) => `前方 ${m}`, left: (m) => `偏左 ${m}`, right: (m) => `偏右 ${m}`, straight: '正前方', minutes: (n) => `最快 ${n} 分钟`, off: '不在岗', busy: '出警中', watch: '实时画面',
+    nearness: { ahead: '前方', same_site: '同一监控点', same_station: '同一派出所', same_sub_centre: '同一分中心' }, columns: { what: '名称', where: '位置', when: '最快到达', contact: '联系方式' },
+    fault: { reach: '请填写 0.1 至 100 公里。', speed: '请填写 1 至 250。', bearing: '请填写 0 至 360 度。' },
+  },
+  link: { title: '出警链接', lead: (unit) => `${unit} 用手机打开此链接，只显示本次任务。链接仅可使用一次，由第一台打开的设备保留，任务结束即失效。`, contact: '单元如何联系值班台', contactHint: '电话号码；单元可以看到。', make: '生成链接', shown: '链接仅在此显示一次', copy: '复制', copied: '已复制', until: (s) => `最迟有效至 ${s}。`, again: '本任务先前的链接已失效。', revoke: '撤销', revoked: '链接已失效。', done: '完成' },
+};
