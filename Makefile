@@ -1,7 +1,7 @@
 # Each target installs what it needs when it is missing, says what, and is quick the second time.
 .DEFAULT_GOAL := help
-.PHONY: bench-recorder bench-city bench-cold-start bench-reconnect bench-stall bench-latency bench-fan-out bench-memory
-.PHONY: help demo test check figures fuzz bench bench-write-path bench-catalogue bench-facets bench-wire setup ui clean
+.PHONY: bench-relay campaign-relay campaign-relay-faults campaign-duty-model campaign-duty-split bench-recorder bench-city bench-cold-start bench-reconnect bench-stall bench-latency bench-fan-out bench-memory bench-search bench-reports
+.PHONY: help demo demo-city test check figures fuzz bench bench-write-path bench-catalogue bench-facets bench-rules bench-wire setup ui clean
 .PHONY: campaign-retention campaign-kill campaign-power-process campaign-kill-sim campaign-power campaign-crash-states campaign-truth campaign-journal campaign-archive campaign-flips campaign-io-errors campaign-wire
 
 help: ## show this
@@ -9,6 +9,9 @@ help: ## show this
 
 demo: ## 16 simulated cameras and one node that records and shows them; Ctrl-C stops both
 	@tests/scripts/demo.sh
+
+demo-city: ## a centre, three sub-centres, 48 simulated cameras and the lines between them; Ctrl-C stops all
+	@tests/scripts/demo-city.sh
 
 test: ## everything that must hold: browser part, lints, tests, browser tests
 	@tests/scripts/test.sh
@@ -52,6 +55,15 @@ bench-fan-out: ## cost of VIEWERS (500,1000) by TLS while CAMERAS (400) are reco
 bench-memory: ## memory of a node with CAMERAS (1400) over SECONDS (3600)
 	@tests/scripts/campaign.sh figures memory --cameras $(or $(CAMERAS),1400) --seconds $(or $(SECONDS),3600) $(OPTIONS)
 
+bench-search: ## search over NODES (18) nodes of which two are dead, SEARCHES (100) times
+	@tests/scripts/campaign.sh figures search --nodes $(or $(NODES),18) --searches $(or $(SEARCHES),100) $(OPTIONS)
+
+bench-relay: ## the way of EVENTS events (50000) to the centre, and a city of NODES (18) with CAMERAS (1400) and RATE (200) changes a second
+	@tests/scripts/campaign.sh figures relay --events $(or $(EVENTS),50000) --nodes $(or $(NODES),18) --cameras $(or $(CAMERAS),1400) --rate $(or $(RATE),200) --seconds $(or $(SECONDS),60) $(OPTIONS)
+
+bench-reports: ## reports of SEEDS random journals (1000) by two computations, field by field
+	@FENGSUI_SEED=$(SEED) FENGSUI_SEEDS=$(if $(filter command line,$(origin SEEDS)),$(SEEDS),1000) tests/scripts/campaign.sh duty two_computations_agree
+
 bench-write-path: ## cost of the write path at FILES files (1400) of MIB MiB (8) each
 	@tests/scripts/setup.sh build
 	cargo build --locked --release -p fengsui-tests --bin figures
@@ -82,6 +94,9 @@ bench-facets: ## listings of a day with and without facets; ROWS=1000000 rows in
 	cargo build --locked --release -p fengsui-tests --bin figures
 	target/release/figures facets --rows $(or $(ROWS),1000000)
 
+bench-rules: ## rules over a day of 1,000,000 events, on one core
+	@tests/scripts/campaign.sh duty --ignored a_day_of_a_million_events
+
 bench-wire: ## cost of the parser of interleaved sessions over GB gigabytes (4)
 	@tests/scripts/setup.sh build
 	cargo build --locked --release -p fengsui-tests --bin figures
@@ -89,6 +104,18 @@ bench-wire: ## cost of the parser of interleaved sessions over GB gigabytes (4)
 
 campaign-wire: ## SEEDS made-up cameras (100000): the parser of sessions against retina
 	@FENGSUI_SEED=$(SEED) FENGSUI_SEEDS=$(SEEDS) tests/scripts/campaign.sh ingest every_item_is_the_one
+
+campaign-relay: ## SEEDS simulated cities (10000) of eighteen nodes and a centre, and as many of three levels: nothing is lost
+	@FENGSUI_SEED=$(SEED) FENGSUI_SEEDS=$(if $(filter command line,$(origin SEEDS)),$(SEEDS),10000) tests/scripts/campaign.sh relay --exact city::the_city_loses_nothing city::a_county_forwards_for_its_stations
+
+campaign-relay-faults: ## real nodes and a real message server: RUNS bad networks (200), KILLS kills (20) of centre, server and node
+	@FENGSUI_SEED=$(SEED) FENGSUI_RUNS=$(or $(RUNS),200) FENGSUI_KILLS=$(or $(KILLS),20) tests/scripts/campaign.sh suite relay_faults::
+
+campaign-duty-model: ## RUNS random acts on alarms and incidents (1000000) against an oracle that works out what should be
+	@FENGSUI_SEED=$(SEED) FENGSUI_RUNS=$(or $(RUNS),1000000) tests/scripts/campaign.sh duty --exact sim::model::the_machines_do_what_the_model_does
+
+campaign-duty-split: ## SEEDS cities (10000) whose links are cut while all sides act on the same matters: they converge, nothing is lost
+	@FENGSUI_SEED=$(SEED) FENGSUI_SEEDS=$(if $(filter command line,$(origin SEEDS)),$(SEEDS),10000) tests/scripts/campaign.sh duty --exact sim::split::all_sides_converge_when_a_cut_link_heals
 
 campaign-retention: ## retention against an independent judge, STEPS random steps (1000000)
 	@FENGSUI_STEPS=$(or $(STEPS),1000000) $(if $(filter command line,$(origin SEED)),FENGSUI_SEED=$(SEED)) tests/scripts/campaign.sh storage nothing_held_is_deleted

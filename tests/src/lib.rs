@@ -16,5 +16,7 @@ pub mod fuzz;
 #[cfg(feature = "gst")]
 pub mod gst_server;
 pub mod harness;
+pub mod nats;
 pub mod procstat;
+pub mod proxy;
 pub mod scenario;

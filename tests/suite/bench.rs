@@ -136,3 +136,27 @@ fn small_crowds_of_viewers_cost_no_recorded_picture() {
     all_hold(&figures);
     assert!(value(&figures, "fan_out_6_pictures_per_second") > 15.0);
 }
+
+#[test]
+fn a_small_relay_bench_loses_no_event() {
+    if fengsui_tests::nats::NatsServer::program().is_none() {
+        println!("SKIPPED: nats-server is missing; tests/scripts/setup.sh test installs it");
+        return;
+    }
+    let options = bench::relay::Options {
+        events: 5000,
+        alarms: 5,
+        nodes: 2,
+        cameras: 20,
+        rate: 50,
+        backlog: 4,
+        seconds: 2,
+    };
+    let mut figures = Vec::new();
+    bench::relay::run(&options, &mut |f| figures.push(f)).unwrap();
+    assert!(value(&figures, "relay_throughput") > 0.0);
+    for name in ["relay_city_lost", "relay_city_doubled"] {
+        assert!(value(&figures, name).abs() < f64::EPSILON, "{figures:?}");
+    }
+    assert!(value(&figures, "relay_city_view_age_p95").is_finite());
+}

@@ -99,7 +99,7 @@ async fn a_check_is_clean_and_finds_a_single_flipped_bit() {
     let sound: serde_json::Value = serde_json::from_slice(&sound.stdout).unwrap();
     assert_eq!(
         (&sound["outcome"], sound["sections"].as_array().unwrap().len()),
-        (&"clean".into(), 7),
+        (&"clean".into(), 8),
         "{sound}"
     );
     assert_code(&fengsui(&scene.config, &["journal", "verify"]), 0);

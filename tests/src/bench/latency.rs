@@ -110,18 +110,18 @@ pub fn run(options: &Options, show: &mut dyn FnMut(Figure)) -> io::Result<()> {
 
 /// Microseconds of all pictures.
 #[derive(Debug, Default)]
-struct Latencies {
+pub struct Latencies {
     /// From the simulator's socket to the viewer.
-    sent_to_viewer: Vec<i64>,
+    pub sent_to_viewer: Vec<i64>,
     /// The node's own share after the last packet arrived.
-    in_node: Vec<i64>,
+    pub in_node: Vec<i64>,
     /// Pictures that no moment of sending is known for.
-    unknown: u64,
+    pub unknown: u64,
 }
 
 impl Latencies {
-    /// Takes the pictures of one camera, in the order in which they came.
-    fn add(&mut self, facts: &StreamFacts, sent: &HashMap<i64, i64>, samples: &[Sample]) {
+    /// Takes the pictures of one camera, in their order.
+    pub fn add(&mut self, facts: &StreamFacts, sent: &HashMap<i64, i64>, samples: &[Sample]) {
         let mut anchor: Option<(i64, u32)> = None;
         for s in samples.iter().filter(|s| s.flags & FLAG_WARM == 0) {
             if s.flags & FLAG_KEY != 0 {
@@ -151,7 +151,9 @@ fn key_near(facts: &StreamFacts, utc_us: i64) -> i64 {
     if behind * 2 <= gop { about - behind } else { about - behind + gop }
 }
 
-fn percentile(sorted: &[i64], percent: usize) -> f64 {
+/// Milliseconds that so many of a hundred took at most; `sorted` are microseconds.
+#[must_use]
+pub fn percentile(sorted: &[i64], percent: usize) -> f64 {
     let at = (sorted.len() * percent / 100).min(sorted.len().saturating_sub(1));
     sorted.get(at).map_or(f64::NAN, |us| *us as f64 / 1000.0)
 }

@@ -29,7 +29,7 @@ pub struct Options {
     #[arg(long, default_value_t = 512)]
     pub budget_mib: u64,
     /// Seconds of recording before and after
-    #[arg(long, default_value_t = 10)]
+    #[arg(long, default_value_t = 40)]
     pub settle: u64,
     /// Let retina receive every camera
     #[arg(long)]

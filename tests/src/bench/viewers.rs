@@ -132,22 +132,34 @@ impl Door {
     pub async fn open(node: &Node, home: &Path, tls: bool) -> Outcome<Self> {
         let api = Api::new(&node.url)?;
         api.set_up(&node.setup_token).await?;
+        let url = if tls { node.tls_url.as_deref() } else { Some(node.url.as_str()) };
+        let url = url.ok_or_else(|| HarnessError("the node does not serve by TLS".to_owned()))?;
+        let connector =
+            tls.then(|| connector(&home.join("data").join("tls").join("cert.pem"))).transpose()?;
+        Self::log_in(&api, url, connector).await
+    }
+
+    /// The door of a node that serves at `url` without TLS and has its administrator.
+    ///
+    /// # Errors
+    /// The node refuses.
+    pub async fn of(url: &str) -> Outcome<Self> {
+        Self::log_in(&Api::new(url)?, url, None).await
+    }
+
+    async fn log_in(api: &Api, url: &str, tls: Option<tokio_rustls::TlsConnector>) -> Outcome<Self> {
         let (name, password) = crate::harness::api::ADMINISTRATOR;
         let answer = api.post("/session", &json!({ "name": name, "password": password })).await?;
         let id = answer.cookies().find(|c| c.name() == "fengsui").map(|c| c.value().to_owned());
         let id = id.ok_or_else(|| HarnessError("no cookie came with the log-in".to_owned()))?;
-        let url = if tls { node.tls_url.as_deref() } else { Some(node.url.as_str()) };
-        let url = url.ok_or_else(|| HarnessError("the node does not serve by TLS".to_owned()))?;
         let host = url.split("://").nth(1).unwrap_or_default();
         let address = host.parse().doing(format!("read the address {host}"))?;
-        let connector =
-            tls.then(|| connector(&home.join("data").join("tls").join("cert.pem"))).transpose()?;
-        let (scheme, name) = if tls { ("wss", "__Host-fengsui") } else { ("ws", "fengsui") };
+        let (scheme, name) = if tls.is_some() { ("wss", "__Host-fengsui") } else { ("ws", "fengsui") };
         Ok(Self {
             address,
             url: format!("{scheme}://{host}/api/v1/live/ws"),
             cookie: format!("{name}={id}"),
-            tls: connector,
+            tls,
         })
     }
 }
@@ -220,12 +232,17 @@ impl Viewers {
 }
 
 /// Anything that a WebSocket runs on.
-trait Wire: AsyncRead + AsyncWrite + Send + Unpin {}
+pub trait Wire: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Wire for T {}
 
-type Stream = WebSocketStream<Box<dyn Wire>>;
+/// A wall socket.
+pub type Stream = WebSocketStream<Box<dyn Wire>>;
 
-async fn connect(door: &Door, reads: Reads) -> Outcome<Stream> {
+/// Opens a wall socket that shows nothing yet.
+///
+/// # Errors
+/// The node refuses.
+pub async fn connect(door: &Door, reads: Reads) -> Outcome<Stream> {
     let socket = TcpSocket::new_v4().doing("make a socket")?;
     if reads != Reads::All {
         socket.set_recv_buffer_size(SMALL_BUFFER).doing("shrink a receive buffer")?;

@@ -51,6 +51,10 @@ enum Command {
     FanOut(bench::fan_out::Options),
     /// Memory of a node over time
     Memory(bench::memory::Options),
+    /// Search over a city of nodes of which two are dead
+    Search(bench::search::Options),
+    /// The way of events to the centre: throughput, cost, catching up, age of the view, alarms
+    Relay(bench::relay::Options),
     /// The write path alone: cost and extents of many files beside the bare floor
     WritePath(bench::write_path::Options),
     /// The floor alone: receive and write
@@ -123,6 +127,8 @@ fn main() -> ExitCode {
         Command::Latency(options) => bench::latency::run(&options, &mut |figure| println!("{figure}")),
         Command::FanOut(options) => bench::fan_out::run(&options, &mut |figure| println!("{figure}")),
         Command::Memory(options) => bench::memory::run(&options, &mut |figure| println!("{figure}")),
+        Command::Search(options) => bench::search::run(&options, &mut |figure| println!("{figure}")),
+        Command::Relay(options) => bench::relay::run(&options, &mut |figure| println!("{figure}")),
         Command::WritePath(options) => bench::write_path::run(&options, &mut |figure| println!("{figure}")),
         Command::Floor { address, cameras, seconds, sweep_ms, out } => {
             let (time, sweep) = (Duration::from_secs(seconds), Duration::from_millis(sweep_ms));

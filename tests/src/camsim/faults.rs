@@ -143,6 +143,12 @@ pub enum FaultKind {
         #[serde(default = "one")]
         seed: u64,
     },
+    /// Floods: this many KiB of packets on a channel that nobody asked for, behind every picture; over TCP alone.
+    Flood {
+        /// KiB a picture, 1024 at most.
+        #[serde(default = "hundred")]
+        kib: u32,
+    },
     /// DESCRIBE answers 404.
     NotFound {},
     /// Answers with something that is no RTSP.

@@ -18,6 +18,10 @@ pub const VIDEO_HERTZ: u32 = 90_000;
 /// A picture that is later than this is not sent any more.
 const LATE_US_MAX: i64 = 1_000_000;
 
+/// Interleaved channel of packets that nobody asked for, and KiB of them behind one picture at most.
+const FLOOD_CHANNEL: u8 = 77;
+const FLOOD_KIB_MAX: u32 = 1024;
+
 /// Where a track goes.
 #[derive(Debug, Clone)]
 pub enum Path {
@@ -231,6 +235,7 @@ impl Session {
         scratch.clear();
         let packets = self.video_packets(stream, n, scratch);
         self.audio_packets(stream, n, scratch);
+        self.flood(stream, scratch);
         outlet.picture(n, frame.key, scratch);
         if let Some(playing) = &self.playing {
             playing.record.lock().sent(n, frame.key, packets, size as u64, now_us);
@@ -302,6 +307,19 @@ impl Session {
             sent += 1;
         }
         sent
+    }
+
+    /// Packets that belong to no track.
+    fn flood(&self, stream: &Stream, out: &mut Vec<u8>) {
+        let kib = stream.faults.find(|f| match f {
+            FaultKind::Flood { kib } => Some((*kib).min(FLOOD_KIB_MAX)),
+            _ => None,
+        });
+        let tcp = self.video.as_ref().is_some_and(|v| matches!(v.path, Path::Tcp { .. }));
+        for _ in 0..kib.filter(|_| tcp).unwrap_or(0) {
+            out.extend_from_slice(&[b'$', FLOOD_CHANNEL, 3, 252]);
+            out.resize(out.len() + 1020, 0x80);
+        }
     }
 
     fn audio_packets(&mut self, stream: &Stream, n: i64, out: &mut Vec<u8>) {

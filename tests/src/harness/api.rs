@@ -91,6 +91,16 @@ struct Items<T> {
     items: Vec<T>,
 }
 
+/// The text at an address, without logging in.
+///
+/// # Errors
+/// When the answer is no success.
+pub async fn page(url: &str) -> Outcome<String> {
+    let client = reqwest::Client::builder().no_proxy().build().doing("make an HTTP client")?;
+    let answer = client.get(url).send().await.doing(url)?.error_for_status().doing(url)?;
+    answer.text().await.doing(url)
+}
+
 impl Api {
     /// A client that is not logged in.
     ///
@@ -147,6 +157,15 @@ impl Api {
     /// When the answer is no success.
     pub async fn post(&self, path: &str, body: &Value) -> Outcome<reqwest::Response> {
         self.send(self.request(reqwest::Method::POST, path).json(body), &format!("POST {path}")).await
+    }
+
+    /// Puts JSON while version `base` is the newest. The answer may be a refusal.
+    ///
+    /// # Errors
+    /// When there is no answer.
+    pub async fn put_if(&self, path: &str, body: &Value, base: u64) -> Outcome<reqwest::Response> {
+        let request = self.request(reqwest::Method::PUT, path).header("if-match", format!("\"{base}\""));
+        request.json(body).send().await.doing(format!("PUT {path}"))
     }
 
     /// Whether the node has no administrator yet.

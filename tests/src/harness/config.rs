@@ -12,6 +12,10 @@ use crate::camsim::auth::AuthScheme;
 /// What the configuration is to say beyond the cameras.
 #[derive(Debug, Clone)]
 pub struct ConfigOptions {
+    /// Name of the node.
+    pub node: &'static str,
+    /// Addresses of the web server with TLS.
+    pub tls_listen: Vec<String>,
     /// `tcp` or `udp`.
     pub transport: &'static str,
     /// Whether cameras have their sub streams.
@@ -31,6 +35,8 @@ pub struct ConfigOptions {
 impl Default for ConfigOptions {
     fn default() -> Self {
         Self {
+            node: "centre",
+            tls_listen: Vec::new(),
             transport: "tcp",
             sub: true,
             volumes: vec!["v1".to_owned()],
@@ -59,10 +65,15 @@ const SITE: &str = "33080201002160000001";
 /// Everything of a configuration but its cameras.
 #[must_use]
 pub fn node_text(options: &ConfigOptions) -> String {
-    let listen: Vec<String> = options.listen.iter().map(|l| format!("{l:?}")).collect();
+    let addresses = |list: &[String]| list.iter().map(|l| format!("{l:?}")).collect::<Vec<_>>().join(", ");
+    let tls = match options.tls_listen.as_slice() {
+        [] => String::new(),
+        some => format!("tls_listen = [{}]\n", addresses(some)),
+    };
     let mut text = format!(
-        "[node]\nid = \"centre\"\ndata = \"data\"\n\n[web]\nlisten = [{}]\n\n[storage]\nring_budget_mib = {}\n",
-        listen.join(", "),
+        "[node]\nid = \"{}\"\ndata = \"data\"\n\n[web]\nlisten = [{}]\n{tls}\n[storage]\nring_budget_mib = {}\n",
+        options.node,
+        addresses(&options.listen),
         options.ring_budget_mib
     );
     for volume in &options.volumes {

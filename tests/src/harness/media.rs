@@ -78,6 +78,29 @@ pub fn decode(file: &Path) -> Outcome<Decoded> {
     Ok(Decoded { pictures, complaints: String::from_utf8_lossy(&output.stderr).into_owned() })
 }
 
+/// Track and MD5 of the coded bytes of everything in a file, as ffmpeg reads it without decoding.
+///
+/// # Errors
+/// When ffmpeg cannot be run or does not read the file.
+pub fn coded(file: &Path) -> Outcome<Vec<(u32, String)>> {
+    let output = Command::new("ffmpeg")
+        .args(["-hide_banner", "-loglevel", "error", "-i"])
+        .arg(file)
+        .args(["-map", "0", "-c", "copy", "-f", "framemd5", "pipe:1"])
+        .stdin(Stdio::null())
+        .output()
+        .doing("run ffmpeg")?;
+    let unreadable = || HarnessError(format!("{}: no list of packets", file.display()));
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let lines = text.lines().filter(|line| !line.starts_with('#'));
+    let read = |line: &str| {
+        let mut fields = line.split(',').map(str::trim);
+        Some((fields.next()?.parse().ok()?, fields.next_back()?.to_owned()))
+    };
+    let all: Option<Vec<_>> = lines.map(read).collect();
+    all.filter(|found| !found.is_empty()).ok_or_else(unreadable)
+}
+
 /// Decodes bytes that are a file.
 ///
 /// # Errors

@@ -6,6 +6,7 @@ pub mod config;
 pub mod media;
 mod process;
 pub mod s3;
+pub mod sse;
 
 use std::time::Duration;
 

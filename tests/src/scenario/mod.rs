@@ -1,8 +1,10 @@
 //! Long scenarios: a real node records simulated cameras, is disturbed, and what it stored is judged by bar code and
 //! ledger. The integration suite runs them in short form, `figures` in full.
 
+pub mod city;
 pub mod judge;
 pub mod kill;
+pub mod outpost;
 pub mod power;
 pub mod prefix;
 pub mod record;

@@ -27,8 +27,17 @@ fn root() -> PathBuf {
 }
 
 /// Folders that hold nothing of ours.
-const SKIPPED: [&str; 8] =
-    ["target", "node_modules", "dist", ".git", ".cache", "demo-data", "test-results", ".e2e"];
+const SKIPPED: [&str; 9] = [
+    "target",
+    "node_modules",
+    "dist",
+    ".git",
+    ".cache",
+    "demo-data",
+    "demo-city-data",
+    "test-results",
+    ".e2e",
+];
 /// Endings of text that people write.
 const WRITTEN: [&str; 16] = [
     "rs", "toml", "md", "sh", "ts", "js", "mjs", "svelte", "css", "html", "json", "yaml", "yml", "txt",
@@ -71,7 +80,7 @@ fn none(faults: &[String]) {
 }
 
 /// Who may not name what: the folder, the exceptions within it, and the words.
-const DIRECTIONS: [(&str, &[&str], &[&str]); 8] = [
+const DIRECTIONS: [(&str, &[&str], &[&str]); 10] = [
     (
         "config/src/",
         &[],
@@ -84,6 +93,12 @@ const DIRECTIONS: [(&str, &[&str], &[&str]); 8] = [
         &["TcpStream", "TcpListener", "UdpSocket", "UnixStream", "UnixListener", "tokio::net"],
     ),
     ("ingest/src/", &[], &["fengsui_web", "axum", "hyper"]),
+    ("web/relay/src/", &[], &["fengsui_ingest", "fengsui_web", "axum", "hyper", "retina", "gstreamer"]),
+    (
+        "web/duty/src/",
+        &[],
+        &["fengsui_ingest", "fengsui_web", "axum", "hyper", "tokio", "std::fs", "std::net"],
+    ),
     ("web/src/", &["web/src/node.rs", "web/src/node/"], &["fengsui_ingest"]),
     ("web/src/", &[], &["retina", "gstreamer"]),
     ("", &["tests/"], &["fengsui_tests"]),
@@ -147,6 +162,7 @@ fn a_wrong_import_is_seen() {
     assert_eq!(faults("storage/src/hub/mod.rs", "let s: std::net::TcpStream;"), 1);
     assert_eq!(faults("storage/src/hub/mod.rs", "use std::net::{TcpStream, IpAddr};"), 1);
     assert_eq!(faults("storage/src/lib.rs", "pub fn a() { axum::serve() }"), 1);
+    assert_eq!(faults("web/relay/src/link/mod.rs", "use axum::Router;"), 1);
     assert_eq!(faults("ingest/src/lib.rs", "use fengsui_tests::camsim;"), 1);
     assert_eq!(faults("config/src/lib.rs", "use tokio::net::TcpStream;"), 1);
 }
@@ -277,7 +293,7 @@ fn every_invariant_names_a_test_that_exists() {
         .flat_map(|file| test_names(&file.text))
         .collect();
     let mut faults = Vec::new();
-    for path in ["ARCHITECTURE.md", "storage/FORMAT.md", "storage/JOURNAL.md"] {
+    for path in ["ARCHITECTURE.md", "storage/FORMAT.md", "storage/JOURNAL.md", "web/relay/RELAY.md"] {
         let file = files.iter().find(|file| file.path == path).unwrap_or_else(|| panic!("{path} is missing"));
         let (stated, found) = baseless(file, &tests);
         faults.extend(found);
@@ -372,6 +388,7 @@ fn documents_that_people_look_for_are_there() {
         "LICENSE",
         "storage/FORMAT.md",
         "storage/JOURNAL.md",
+        "web/relay/RELAY.md",
         "Makefile",
         ".ci/run",
         "clippy.toml",
