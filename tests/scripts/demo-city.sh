@@ -142,8 +142,7 @@ word_of CONTROL citylink >"$data/control"
 for i in "${!nodes[@]}"; do
   node=${nodes[i]}
   free_port $((8081 + i))
-  # An address of its own for each: a browser keeps one log-in for a host, whatever the port.
-  configure "$node" "$node" "$i" "listen = [\"127.0.0.$((i + 2)):$port\"]" "centre = \"tls://$(word_of "LINE $((i + 1))" citylink)\""
+  configure "$node" "$node" "$i" "listen = [\"127.0.0.1:$port\"]" "centre = \"tls://$(word_of "LINE $((i + 1))" citylink)\""
   if [ ! -s "$data/$node/data/relay/centre.crt" ]; then
     # From the centre to the node through a pipe: a token stands on no command line and in no file.
     sed -n 's/^code = "\(.*\)"$/\1/p' "$data/$node/cameras.toml" >"$data/$node/cameras.txt"

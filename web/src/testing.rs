@@ -313,7 +313,7 @@ pub fn request(method: Method, path: &str, cookie: Option<&str>, body: Option<&V
 /// A remote peer over plain HTTP.
 pub fn from_afar(mut request: Request<Body>) -> Request<Body> {
     let address: SocketAddr = "10.1.2.3:5555".parse().unwrap();
-    request.extensions_mut().insert(Peer { address, tls: false });
+    request.extensions_mut().insert(Peer { address, tls: false, port: 8080 });
     request
 }
 

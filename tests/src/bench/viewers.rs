@@ -150,15 +150,16 @@ impl Door {
     async fn log_in(api: &Api, url: &str, tls: Option<tokio_rustls::TlsConnector>) -> Outcome<Self> {
         let (name, password) = crate::harness::api::ADMINISTRATOR;
         let answer = api.post("/session", &json!({ "name": name, "password": password })).await?;
-        let id = answer.cookies().find(|c| c.name() == "fengsui").map(|c| c.value().to_owned());
+        let id = answer.cookies().find(|c| c.name().starts_with("fengsui-")).map(|c| c.value().to_owned());
         let id = id.ok_or_else(|| HarnessError("no cookie came with the log-in".to_owned()))?;
         let host = url.split("://").nth(1).unwrap_or_default();
-        let address = host.parse().doing(format!("read the address {host}"))?;
-        let (scheme, name) = if tls.is_some() { ("wss", "__Host-fengsui") } else { ("ws", "fengsui") };
+        let address: std::net::SocketAddr = host.parse().doing(format!("read the address {host}"))?;
+        // Cookies are named by the port they are for.
+        let (scheme, prefix) = if tls.is_some() { ("wss", "__Host-") } else { ("ws", "") };
         Ok(Self {
             address,
             url: format!("{scheme}://{host}/api/v1/live/ws"),
-            cookie: format!("{name}={id}"),
+            cookie: format!("{prefix}fengsui-{}={id}", address.port()),
             tls,
         })
     }

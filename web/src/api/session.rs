@@ -20,7 +20,7 @@ use crate::auth::register::kinds;
 use crate::auth::rights::Right;
 use crate::auth::sessions::User;
 use crate::http::accept::Peer;
-use crate::http::policy::{cookie_name, session_id};
+use crate::http::cookies;
 use crate::http::problem::{ApiError, ApiResult, JsonOf, Problem, Refusal};
 
 /// Who is logged in.
@@ -98,7 +98,9 @@ pub async fn login(
         return Err(ApiError::new(Refusal::WrongCredentials, "Name or password is wrong."));
     };
     app.auth.limiter.forgive(address);
-    if let Some((old, _)) = session_id(&headers, peer.tls).and_then(|id| app.auth.sessions.find(id)) {
+    if let Some((old, _)) =
+        cookies::value(&headers, &cookies::of_session(&peer)).and_then(|id| app.auth.sessions.find(id))
+    {
         app.auth.sessions.close(&old);
     }
     opened(&app, &peer, &account, StatusCode::OK).await
@@ -162,7 +164,7 @@ pub async fn logout(
     let written = app.auth.register.append(kinds::SESSION_CLOSED, row).await;
     written.map_err(|e| ApiError::internal("write the log-out to the journal", &e))?;
     let mut response = StatusCode::NO_CONTENT.into_response();
-    set_cookie(&mut response, "", 0, peer.tls);
+    set_cookie(&mut response, "", 0, &peer);
     Ok(response)
 }
 
@@ -185,7 +187,7 @@ async fn opened(app: &App, peer: &Peer, account: &Account, status: StatusCode) -
         refused(app, &account.name, peer, "changed_meanwhile").await;
         return Err(ApiError::new(Refusal::WrongCredentials, "Name or password is wrong."));
     };
-    set_cookie(&mut response, &id, limits::SESSION_IDLE_MAX.as_secs() * 2, peer.tls);
+    set_cookie(&mut response, &id, limits::SESSION_IDLE_MAX.as_secs() * 2, peer);
     Ok(response)
 }
 
@@ -207,10 +209,12 @@ async fn refused(app: &App, name: &str, peer: &Peer, why: &str) {
     }
 }
 
-fn set_cookie(response: &mut Response, value: &str, age_s: u64, tls: bool) {
-    let secure = if tls { "; Secure" } else { "" };
-    let text =
-        format!("{}={value}; Path=/; HttpOnly; SameSite=Strict; Max-Age={age_s}{secure}", cookie_name(tls));
+fn set_cookie(response: &mut Response, value: &str, age_s: u64, peer: &Peer) {
+    let secure = if peer.tls { "; Secure" } else { "" };
+    let text = format!(
+        "{}={value}; Path=/; HttpOnly; SameSite=Strict; Max-Age={age_s}{secure}",
+        cookies::of_session(peer)
+    );
     if let Ok(value) = HeaderValue::from_str(&text) {
         response.headers_mut().append(SET_COOKIE, value);
     }

@@ -136,7 +136,9 @@ async fn log_in_gives_a_strict_cookie_and_log_out_ends_it() {
     assert_eq!(answer.status, StatusCode::OK);
     let header = answer.headers["set-cookie"].to_str().unwrap();
     assert!(
-        header.starts_with("fengsui=") && header.contains("HttpOnly") && header.contains("SameSite=Strict")
+        header.starts_with("fengsui-8080=")
+            && header.contains("HttpOnly")
+            && header.contains("SameSite=Strict")
     );
     assert!(!header.contains("Secure"), "plain HTTP cannot send a secure cookie back");
     let cookie = answer.cookie();

@@ -17,13 +17,14 @@ use fengsui_duty::incident::{Dispatch, Progress};
 use fengsui_duty::ledger::Ledger;
 use fengsui_storage::journal::{JournalRecord, ReduceError, Reducer};
 use http::HeaderMap;
-use http::header::COOKIE;
 use http::request::Parts;
 use serde::{Deserialize, Serialize};
 
 use crate::app::App;
 use crate::auth::random::{self, NoRandom};
 use crate::auth::register::kinds;
+use crate::http::accept::Peer;
+use crate::http::cookies;
 use crate::http::problem::{ApiError, Refusal};
 
 /// A link; also the body of `duty.link_made`.
@@ -211,8 +212,8 @@ impl UnitHolder {
     ///
     /// # Errors
     /// `not_logged_in` without a cookie that is known; `link_over` when link or dispatch have ended.
-    pub(crate) fn of(app: &App, headers: &HeaderMap, tls: bool) -> Result<Self, ApiError> {
-        let kept = device(headers, tls).and_then(|id| app.units.links.read().kept_by(id).cloned());
+    pub(crate) fn of(app: &App, headers: &HeaderMap, peer: &Peer) -> Result<Self, ApiError> {
+        let kept = device(headers, peer).and_then(|id| app.units.links.read().kept_by(id).cloned());
         let link = kept.ok_or_else(|| {
             let open = !app.auth.accounts.read().has_administrator();
             ApiError::new(Refusal::NotLoggedIn, "This device has no order, or its link was revoked.")
@@ -259,20 +260,10 @@ pub fn still_good(app: &App, link: &Link) -> Result<(), ApiError> {
     }
 }
 
-/// Name of the cookie by which a device keeps its link. It is for one path, so it cannot have the prefix `__Host-`.
-#[must_use]
-pub fn cookie_name(tls: bool) -> &'static str {
-    if tls { "__Secure-fengsui-unit" } else { "fengsui-unit" }
-}
-
 /// The secret of the device in the cookies of a request.
 #[must_use]
-pub fn device(headers: &HeaderMap, tls: bool) -> Option<&str> {
-    let pairs = headers.get_all(COOKIE).iter().filter_map(|h| h.to_str().ok()).flat_map(|h| h.split(';'));
-    pairs
-        .filter_map(|pair| pair.trim().split_once('='))
-        .find(|(name, _)| *name == cookie_name(tls))
-        .map(|(_, v)| v)
+pub fn device<'a>(headers: &'a HeaderMap, peer: &Peer) -> Option<&'a str> {
+    cookies::value(headers, &cookies::of_unit(peer))
 }
 
 #[cfg(test)]

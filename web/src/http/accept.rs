@@ -3,7 +3,7 @@
 //! request head. The protocol is fixed by ALPN (TLS) or is HTTP/1.1 (plain), so that nothing waits in a version sniff.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -31,6 +31,14 @@ pub struct Peer {
     pub address: SocketAddr,
     /// True when the connection is encrypted.
     pub tls: bool,
+    /// Port of ours that it came to.
+    pub port: u16,
+}
+
+impl Peer {
+    /// What is believed of a request that does not say how it came: as little as there is.
+    pub const UNKNOWN: Self =
+        Self { address: SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0), tls: false, port: 0 };
 }
 
 /// One address to listen on.
@@ -99,12 +107,13 @@ async fn connection(
 ) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     stream.set_nodelay(true)?;
     socket2::SockRef::from(&stream).set_tcp_notsent_lowat(UNSENT_BYTES_MAX)?;
+    let port = stream.local_addr()?.port();
     let Some(acceptor) = tls else {
-        return drive(stream, Peer { address, tls: false }, false, router, stop).await;
+        return drive(stream, Peer { address, tls: false, port }, false, router, stop).await;
     };
     let encrypted = tokio::time::timeout(limits::TLS_HANDSHAKE_TIMEOUT, acceptor.accept(stream)).await??;
     let http2 = encrypted.get_ref().1.alpn_protocol() == Some(b"h2".as_slice());
-    drive(encrypted, Peer { address, tls: true }, http2, router, stop).await
+    drive(encrypted, Peer { address, tls: true, port }, http2, router, stop).await
 }
 
 async fn drive<S>(

@@ -11,12 +11,12 @@ use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{MethodFilter, on};
 use fengsui_config::ids::StreamKey;
-use http::header::{ACCEPT, AUTHORIZATION, COOKIE, UPGRADE};
+use http::header::{ACCEPT, AUTHORIZATION, UPGRADE};
 use http::{HeaderMap, Method};
 
 use super::accept::Peer;
-use super::origin;
 use super::problem::{ApiError, Refusal};
+use super::{cookies, origin};
 use crate::app::App;
 use crate::auth::access::{EventSender, FromCentre, Principal};
 use crate::auth::rights::Right;
@@ -144,8 +144,8 @@ fn admit(app: &App, policy: Policy, params: &RawPathParams, request: &mut Reques
         )
         .remedy("Open the page by the same host name and port as the address it talks to."));
     }
-    let peer = request.extensions().get::<Peer>().copied();
-    let address = peer.map_or(IpAddr::from([0, 0, 0, 0]), |p| p.address.ip().to_canonical());
+    let peer = request.extensions().get::<Peer>().copied().unwrap_or(Peer::UNKNOWN);
+    let address = peer.address.ip().to_canonical();
     if let Some(from) = from_centre {
         return admit_centre(from, address, policy, params, request);
     }
@@ -160,7 +160,7 @@ fn admit(app: &App, policy: Policy, params: &RawPathParams, request: &mut Reques
         Policy::SetupOnly => return Ok(()),
         Policy::LoggedInOrLocal if address.is_loopback() => return Ok(()),
         Policy::UnitLink => {
-            let holder = UnitHolder::of(app, request.headers(), peer.is_some_and(|p| p.tls))?;
+            let holder = UnitHolder::of(app, request.headers(), &peer)?;
             request.extensions_mut().insert(holder);
             return Ok(());
         }
@@ -171,9 +171,8 @@ fn admit(app: &App, policy: Policy, params: &RawPathParams, request: &mut Reques
         }
         _ => {}
     }
-    let tls = peer.is_some_and(|p| p.tls);
-    let mut known =
-        session_id(request.headers(), tls).and_then(|id| Principal::by_session(&app.auth, id, address));
+    let mut known = cookies::value(request.headers(), &cookies::of_session(&peer))
+        .and_then(|id| Principal::by_session(&app.auth, id, address));
     if known.is_none() && policy == Policy::CameraOrTicket {
         known = ticket(request.uri().query()).and_then(|text| Principal::by_ticket(&app.auth, text, address));
     }
@@ -265,25 +264,6 @@ fn stream_key(params: &RawPathParams) -> Result<StreamKey, ApiError> {
         camera: text("camera").parse().map_err(|e| ApiError::bad("camera", format!("The code {e}.")))?,
         stream: text("stream").parse().map_err(|e: String| ApiError::bad("stream", e))?,
     })
-}
-
-/// Name of the session cookie: with TLS the `__Host-` prefix binds it to this host and to encryption.
-#[must_use]
-pub fn cookie_name(tls: bool) -> &'static str {
-    if tls { "__Host-fengsui" } else { "fengsui" }
-}
-
-/// The session id in the cookies of a request.
-#[must_use]
-pub fn session_id(headers: &HeaderMap, tls: bool) -> Option<&str> {
-    headers
-        .get_all(COOKIE)
-        .iter()
-        .filter_map(|h| h.to_str().ok())
-        .flat_map(|h| h.split(';'))
-        .filter_map(|pair| pair.trim().split_once('='))
-        .find(|(name, _)| *name == cookie_name(tls))
-        .map(|(_, value)| value)
 }
 
 /// The media ticket in a query; its text needs no decoding.

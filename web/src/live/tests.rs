@@ -259,6 +259,8 @@ async fn connect(node: &Node, cookie: &str) -> Client {
     let door = Door { listener, tls: None };
     node.app.tasks.spawn(accept::serve(door, router, tasks, slots, stop));
     let mut request = format!("ws://{address}/api/v1/live/ws").into_client_request().unwrap();
+    // Of the door that the test's requests come to, for this one.
+    let cookie = cookie.replace("-8080=", &format!("-{}=", address.port()));
     request.headers_mut().insert("cookie", cookie.parse().unwrap());
     request.headers_mut().insert("origin", format!("http://{address}").parse().unwrap());
     tokio_tungstenite::connect_async(request).await.expect("the wall socket opens").0

@@ -25,6 +25,7 @@ use crate::auth::access::Principal;
 use crate::auth::register::kinds;
 use crate::duty::links::{self, Ended, Link, Secret, UnitHolder, Used};
 use crate::http::accept::Peer;
+use crate::http::cookies;
 use crate::http::problem::{ApiError, ApiResult, JsonOf, PathOf, Problem, Refusal};
 
 /// What goes along with a link.
@@ -267,8 +268,8 @@ pub async fn open(
     app.auth.limiter.forgive(address);
     links::still_good(&app, &link)?;
     if let Some(keeper) = &link.device_token_hash {
-        let own = links::device(&headers, peer.tls)
-            .and_then(|device| app.units.links.read().kept_by(device).cloned());
+        let own =
+            links::device(&headers, &peer).and_then(|device| app.units.links.read().kept_by(device).cloned());
         if own.is_some_and(|own| {
             own.token_hash == link.token_hash && own.device_token_hash.as_ref() == Some(keeper)
         }) {
@@ -307,7 +308,7 @@ fn keep(response: &mut Response, device: &Secret, link: &Link, peer: &Peer) {
     let age_s = link.expires_us.since(link.at_us) / 1_000_000;
     let text = format!(
         "{}={}; Path=/api/v1/unit; HttpOnly; SameSite=Strict; Max-Age={age_s}{secure}",
-        links::cookie_name(peer.tls),
+        cookies::of_unit(peer),
         device.reveal(),
     );
     if let Ok(value) = HeaderValue::from_str(&text) {

@@ -81,7 +81,7 @@ async fn a_unit_takes_its_order_through_to_done_and_the_link_ends_with_it() {
     let opened = open(&node, &link(&node, &cookie, &id).await, None).await;
     assert_eq!(opened.status, StatusCode::OK, "{:?}", opened.body);
     let header = opened.headers["set-cookie"].to_str().unwrap().to_owned();
-    for part in ["fengsui-unit=", "; Path=/api/v1/unit;", "HttpOnly", "SameSite=Strict"] {
+    for part in ["fengsui-unit-8080=", "; Path=/api/v1/unit;", "HttpOnly", "SameSite=Strict"] {
         assert!(header.contains(part), "{header}");
     }
     let device = opened.cookie();
@@ -144,7 +144,7 @@ async fn a_link_is_opened_once_and_the_second_device_hears_whom_to_call() {
     // Neither the cookie of the desk nor the link itself opens the order.
     assert_eq!(node.get("/api/v1/unit/order", &cookie).await.status, StatusCode::UNAUTHORIZED);
     assert_eq!(
-        node.get("/api/v1/unit/order", &format!("fengsui-unit={token}")).await.status,
+        node.get("/api/v1/unit/order", &format!("fengsui-unit-8080={token}")).await.status,
         StatusCode::UNAUTHORIZED
     );
     // And the cookie of the unit opens nothing else.
