@@ -5,6 +5,7 @@ import { logIn } from './setup.mjs';
 /** Events and tokens: an outage comes up by itself, a device with a token sends, an operator marks. */
 export async function events(kit) {
   const { page, stack } = kit;
+  await meanwhile(kit);
   await page.goto(`${stack.url}/`);
   await page.getByRole('link', { name: '事件', exact: true }).waitFor();
   await page.keyboard.press('Alt+6');
@@ -18,6 +19,31 @@ export async function events(kit) {
   await troubles(kit);
   await revoke(kit, secret);
   await killed(kit);
+}
+
+/** What is told of a camera while the list of all is on its way is newer than the list. */
+async function meanwhile({ page, stack, check }) {
+  const [list, told] = [/\/api\/v1\/cameras\?/, /\/api\/v1\/events$/];
+  const { items } = await (await page.request.get(`${stack.url}/api/v1/cameras?limit=1`)).json();
+  const body = `event: camera\ndata: ${JSON.stringify({ ...items[0], name: '刚改的名称' })}\n\n`;
+  let tell;
+  const isTold = new Promise((resolve) => (tell = resolve));
+  await page.route(told, async (route) => {
+    if (!tell) return;
+    await route.fulfill({ contentType: 'text/event-stream', body });
+    // Longer than changes are kept to be shown together.
+    setTimeout(tell, 600);
+    tell = undefined;
+  });
+  await page.route(list, async (route) => {
+    const answer = await route.fetch();
+    await isTold;
+    await route.fulfill({ response: answer });
+  });
+  await page.goto(`${stack.url}/cameras`);
+  await page.getByRole('table').waitFor();
+  check((await page.getByText('刚改的名称').count()) > 0, 'what was told while the list was on its way is shown');
+  for (const forged of [list, told]) await page.unroute(forged);
 }
 
 async function both({ page, shot }, name) {

@@ -100,6 +100,7 @@ class Fleet {
       this.error = cause;
     } finally {
       this.loading = false;
+      this.apply();
     }
   }
 
@@ -191,11 +192,12 @@ class Fleet {
     this.offsetMs = clock.offsetMs;
   }
 
+  /** What came while all cameras were being loaded may be newer than they are: it waits for them. */
   private apply(): void {
     this.applyTimer = undefined;
+    if (this.loading || !this.loaded || this.pending.size === 0) return;
     const { pending } = this;
     this.pending = new Map();
-    if (!this.loaded) return;
     const fresh = this.cameras.map((camera) => {
       const changed = pending.get(camera.code);
       if (changed) pending.delete(camera.code);
