@@ -24,8 +24,8 @@ cargo clippy --locked -p fengsui-web --no-default-features --features gst -- -D 
 cargo clippy --locked -p fengsui-web --no-default-features --features ffmpeg -- -D warnings
 
 step 'tests'
-# The suite and the browser tests start the programs themselves.
-cargo build --locked --workspace --bins
+# The suite and the browser tests start the programs themselves. Programs and tests in one go share their dependencies.
+cargo build --locked --workspace --bins --tests
 if cargo nextest --version >/dev/null 2>&1; then
   cargo nextest run --locked --workspace
 else
