@@ -260,18 +260,22 @@ async fn many_frames_of_the_largest_size_are_read_within_the_bounds_of_a_batch()
         store(&east, large).await.unwrap();
     }
     let mut frames = city.frames(&id("east")).await.unwrap();
+    let mut batch = frames.batch(LONG).await.unwrap();
+    if batch.len() == 1 {
+        // An answer of the server comes behind the frames that it has sent by then.
+        until("more are on their way", async || city.unacknowledged(&id("east")).await.unwrap() >= 3).await;
+        batch.extend(frames.batch(LONG).await.unwrap());
+        assert!(batch.len() >= 3, "what came together is given together: {}", batch.len());
+    }
     let mut next = 1;
-    let mut largest = 0;
     while next <= 40 {
-        let batch = frames.batch(LONG).await.unwrap();
         let size: usize = batch.iter().map(|d| d.payload.len()).sum();
         assert!(!batch.is_empty() && size < limits::RELAY_FETCH_BYTES_MAX + bytes, "{size}");
-        largest = largest.max(size);
         for delivery in batch {
             assert_eq!((delivery.sequence, delivery.subject.as_str()), (next, "fengsui.up.east"));
             delivery.acknowledge().await.unwrap();
             next += 1;
         }
+        batch = if next <= 40 { frames.batch(LONG).await.unwrap() } else { Vec::new() };
     }
-    assert!(largest > bytes, "what came together is given together");
 }
