@@ -320,6 +320,10 @@ impl<B: Definition> Machine for Defined<B> {
     fn decides(_: &Noted) -> Vec<String> {
         vec!["definition".to_owned()]
     }
+
+    fn restates(_: &Noted) -> bool {
+        true
+    }
 }
 
 /// Who is on duty at a node: the newest hand-over.

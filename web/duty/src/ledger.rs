@@ -68,6 +68,10 @@ pub trait Machine: Sized + Clone {
     fn settles(_noted: &Noted) -> Option<&str> {
         None
     }
+    /// Whether the act says whole how the matter is from now on: whatever its maker saw of conflicts is settled by it.
+    fn restates(_noted: &Noted) -> bool {
+        false
+    }
     /// Whether the act adds words or papers, which a full matter does not take.
     fn is_paper(_noted: &Noted) -> bool {
         false
@@ -276,7 +280,7 @@ impl<M: Machine> Ledger<M> {
     pub fn settled_by(&self, conflict: &Conflict) -> Option<&Noted> {
         let named = conflict.act().id.to_string();
         self.acts.values().find(|noted| {
-            M::settles(noted) == Some(named.as_str())
+            (M::settles(noted) == Some(named.as_str()) || M::restates(noted))
                 && noted.saw(conflict.act())
                 && match conflict {
                     Conflict::Overrules { other, .. } => noted.saw(other),

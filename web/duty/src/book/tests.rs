@@ -15,7 +15,7 @@ use fengsui_relay::frame::{Frame, Key, Mark};
 use super::keep::Most;
 use super::*;
 use crate::alarm::{AlarmState, FALSE_REASONS, Level, Raise};
-use crate::define::{PlanStep, PlanVerb};
+use crate::define::{PlanBody, PlanStep, PlanVerb};
 use crate::incident::{Channel, IncidentState, IncidentVerb, Open, Where};
 use crate::ledger::Conflict;
 
@@ -330,6 +330,29 @@ fn who_settles_a_conflict_settles_what_they_saw() {
     north.book.take(d.unwrap());
     centre.book.take(c.unwrap());
     assert_eq!((north.book.open_conflicts(&on), centre.book.open_conflicts(&on)), (1, 1));
+}
+
+#[test]
+fn who_saves_a_definition_that_two_changed_settles_it() {
+    let (mut north, mut centre, on) = (Desk::new("north"), Desk::new("centre"), matter("plan/north/p1"));
+    let plan = |name: &str| {
+        let step = PlanStep { id: "a".to_owned(), text: "Go".to_owned(), answers: BTreeMap::new() };
+        let body = PlanBody { name: name.to_owned(), kinds: Vec::new(), steps: vec![step] };
+        Verb::Plan(PlanVerb::Define(body))
+    };
+    centre.book.take(north.act(&on, plan("First")).unwrap());
+    let (a, b) = (north.act(&on, plan("North's")).unwrap(), centre.act(&on, plan("Centre's")).unwrap());
+    // Saved without having heard of the other's change: that settles nothing.
+    let again = centre.act(&on, plan("Centre's again")).unwrap();
+    for noted in [b, again] {
+        north.book.take(noted);
+    }
+    centre.book.take(a);
+    let open = |desk: &Desk| desk.book.plans[&on].open_conflicts();
+    assert!(north.book == centre.book && open(&north) > 0, "{}", open(&north));
+    centre.book.take(north.act(&on, plan("Both")).unwrap());
+    assert_eq!((open(&north), open(&centre)), (0, 0));
+    assert!(!north.book.plans[&on].conflicts().is_empty(), "what happened stays known");
 }
 
 #[test]

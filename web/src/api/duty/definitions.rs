@@ -58,7 +58,8 @@ pub struct DefinitionHead {
     pub at_us: i64,
     /// By whom.
     pub by: String,
-    /// Changes of two nodes that did not know of each other: look at it, and save it as it should be.
+    /// Changes of two nodes that did not know of each other, and that nobody has looked at since: who saves it as it should be
+    /// settles them.
     pub conflicts: usize,
 }
 
@@ -85,7 +86,7 @@ where
         version: state.version,
         at_us: state.at_us.0,
         by: state.by.name.clone(),
-        conflicts: ledger.conflicts().len(),
+        conflicts: ledger.open_conflicts(),
     };
     Some(Standing { id: id.clone(), head, body: state.body.clone()? })
 }
