@@ -43,7 +43,7 @@ use utoipa::OpenApi;
         super::duty::shift::show, super::duty::shift::hand_over, super::duty::shift::take_over,
         super::duty::webhooks::list, super::duty::webhooks::retry,
         super::retention::show, super::retention::plan, super::retention::register,
-        super::duty::alarms::list, super::duty::alarms::one, super::duty::alarms::act, super::duty::alarms::act_on_many,
+        super::duty::alarms::list, super::duty::alarms::one, super::duty::alarms::act, super::duty::alarms::act_on_many, super::duty::held::held,
         super::duty::incidents::list, super::duty::incidents::open, super::duty::incidents::one, super::duty::incident_acts::act,
         super::duty::attachments::add, super::duty::attachments::show,
         super::duty::notices::list, super::duty::notices::seen, super::duty::node::take,

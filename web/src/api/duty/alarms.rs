@@ -14,16 +14,17 @@ use fengsui_duty::act::{MatterId, MatterKind, Verb};
 use fengsui_duty::alarm::{Alarm, AlarmState, AlarmVerb};
 use fengsui_duty::check::check;
 use fengsui_duty::ledger::Ledger;
-use fengsui_storage::retention::hold::Hold;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::{IntoParams, ToSchema};
 
+use super::held::{self, AlarmHoldView};
 use super::{by, invalid, limit, matter, read_verb, refused, unknown};
 use crate::app::App;
 use crate::auth::access::Principal;
+use crate::command;
+use crate::duty::incident;
 use crate::duty::view::{self, ActView, AlarmCounts, AlarmView, ConflictView, Look};
-use crate::duty::{holds, incident};
 use crate::http::problem::{ApiError, ApiResult, JsonOf, PathOf, Problem, QueryOf};
 
 /// What people may do to an alarm; the rest is for rules and for time.
@@ -245,19 +246,6 @@ pub async fn list(
     Ok(axum::Json(AlarmPage { alarms, next, counts: view::alarm_counts(&app), now_us: now.0 }))
 }
 
-/// Footage that is held for an alarm at this node.
-#[derive(Debug, Serialize, ToSchema)]
-pub struct AlarmHoldView {
-    /// The hold's number on this node.
-    id: u64,
-    /// Start of the footage held.
-    from_us: i64,
-    /// Its end.
-    to_us: Option<i64>,
-    /// When the hold ends.
-    until_us: i64,
-}
-
 /// The incident of an alarm, as far as it is known here.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct AlarmIncidentView {
@@ -280,8 +268,10 @@ pub struct AlarmDetail {
     conflicts: Vec<ConflictView>,
     /// Where to look: the camera, a little before, and the cameras around.
     look: Look,
-    /// Footage that is held for it; none while it is not, or at another node.
+    /// Footage that is held for it at this node.
     hold: Option<AlarmHoldView>,
+    /// The other node that records its camera; its hold is told under `…/hold`.
+    held_by: Option<String>,
     /// Its incident.
     incident: Option<AlarmIncidentView>,
 }
@@ -313,23 +303,10 @@ pub async fn one(
         })
         .ok_or_else(|| unknown(&id.to_string(), None))?;
     let look = Look::of(&app, state.raise.camera, state.raise.first_us.0);
-    let hold = hold(&app, &id, &state).await;
-    Ok(axum::Json(AlarmDetail { alarm, acts, conflicts, look, hold, incident }))
-}
-
-/// The newest hold in force that a rule placed for an alarm.
-async fn hold(app: &App, id: &MatterId, alarm: &Alarm) -> Option<AlarmHoldView> {
-    let retained = app.retention.read().clone()?;
-    let all = tokio::task::spawn_blocking(move || retained.retention.holds()).await.ok()?;
-    let own = |hold: &&Hold| hold.is_in_force() && holds::of_rule(hold).is_some_and(|(of, _)| of == *id);
-    let hold = all.iter().rev().find(own)?;
-    let (_, days) = holds::of_rule(hold)?;
-    Some(AlarmHoldView {
-        id: hold.id,
-        from_us: hold.from_us.0,
-        to_us: hold.to_us.map(|t| t.0),
-        until_us: holds::until_of(hold, days, Some(alarm)).0,
-    })
+    let hold = held::here(&app, &id, &state).await;
+    let held_by = state.raise.camera.and_then(|camera| command::holder(&app, camera));
+    let held_by = held_by.map(|far| far.node.to_string());
+    Ok(axum::Json(AlarmDetail { alarm, acts, conflicts, look, hold, held_by, incident }))
 }
 
 /// What is done to an alarm; a description of what is read by its word.

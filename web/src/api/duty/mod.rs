@@ -7,6 +7,7 @@ pub mod alarms;
 pub mod attachments;
 pub mod checkpoints;
 pub mod definitions;
+pub mod held;
 pub mod incident_acts;
 pub mod incidents;
 pub mod node;
@@ -68,6 +69,7 @@ fn matter_routes(routes: Routes) -> Routes {
         .on(Method::GET, "/api/v1/alarms", LoggedIn, alarms::list)
         .on(Method::POST, "/api/v1/alarms/acts", Supervisor, alarms::act_on_many)
         .on(Method::GET, "/api/v1/alarms/{node}/{name}", LoggedIn, alarms::one)
+        .on(Method::GET, "/api/v1/alarms/{node}/{name}/hold", LoggedIn, held::held)
         .on(Method::POST, "/api/v1/alarms/{node}/{name}/acts", Operator, alarms::act)
         .on(Method::GET, "/api/v1/incidents", LoggedIn, incidents::list)
         .on(Method::POST, "/api/v1/incidents", LoggedInOrToken, incidents::open) // Operator, or a token

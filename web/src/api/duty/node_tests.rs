@@ -11,7 +11,7 @@ use axum::Router;
 use axum::response::IntoResponse as _;
 use fengsui_config::ids::NodeId;
 use fengsui_duty::act::{By, MatterId, Noted, Verb};
-use fengsui_duty::alarm::AlarmVerb;
+use fengsui_duty::alarm::{AlarmVerb, Raise};
 use fengsui_duty::book::record_kind;
 use fengsui_duty::sync::Concern;
 use fengsui_relay::frame::{Frame, Key, Mark};
@@ -84,14 +84,15 @@ async fn act(node: &Node, id: &MatterId, verb: AlarmVerb, by: &str) {
     node.app.duty.act(&node.app, id, Verb::Alarm(verb), By::person(by)).await.unwrap();
 }
 
-async fn raised_at(node: &Node) -> MatterId {
-    let id: MatterId = "alarm/east/a".parse().unwrap();
-    node.app
-        .duty
-        .act(&node.app, &id, Verb::Alarm(AlarmVerb::Raise(raise(2))), By::system("rule"))
-        .await
-        .unwrap();
+async fn raised_of(node: &Node, name: &str, raise: Raise) -> MatterId {
+    let id: MatterId = format!("alarm/east/{name}").parse().unwrap();
+    let verb = Verb::Alarm(AlarmVerb::Raise(raise));
+    node.app.duty.act(&node.app, &id, verb, By::system("rule")).await.unwrap();
     id
+}
+
+async fn raised_at(node: &Node) -> MatterId {
+    raised_of(node, "a", raise(2)).await
 }
 
 #[tokio::test]
@@ -138,6 +139,28 @@ async fn what_both_did_while_the_link_was_cut_is_the_same_at_both_and_the_confli
     east.done(&cookie, "alarm/east/a", json!({"do": "settle", "act": conflict, "note": "seen"})).await;
     let page = east.shown(&cookie, &path("alarm/east/a")).await;
     assert_eq!((&page["alarm"]["conflicts"], &page["conflicts"][0]["settled"]), (&json!(0), &json!(true)));
+}
+
+#[tokio::test]
+async fn a_centre_tells_what_the_node_of_the_camera_holds_or_why_it_is_not_known() {
+    let told = json!({"node": "east", "hold": {"id": 4, "from_us": 1, "to_us": null, "until_us": 9}, "missing": null});
+    let answers = told.clone();
+    let router = Router::new().fallback(async move |uri: http::Uri| match uri.path() {
+        "/api/v1/alarms/east/a/hold" => axum::Json(answers).into_response(),
+        _ => StatusCode::SERVICE_UNAVAILABLE.into_response(),
+    });
+    let (city, east) = (city(router).await, node_east());
+    for name in ["a", "b"] {
+        let raise = Raise { camera: Some(FAR.parse().unwrap()), cause: name.into(), ..raise(2) };
+        raised_of(&east, name, raise).await;
+    }
+    up(&east, &city.centre);
+    let page = city.centre.shown(&city.cookie, &path("alarm/east/a")).await;
+    assert_eq!((&page["held_by"], &page["hold"]), (&json!("east"), &json!(null)));
+    let held = async |of: &str| city.centre.shown(&city.cookie, &format!("{}/hold", path(of))).await;
+    assert_eq!(held("alarm/east/a").await, told);
+    let silent = held("alarm/east/b").await;
+    assert_eq!((&silent["hold"], &silent["missing"]["why"]), (&json!(null), &json!("busy")));
 }
 
 #[tokio::test]

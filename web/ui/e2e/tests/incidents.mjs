@@ -121,6 +121,8 @@ async function plan(kit) {
   await step('s3').getByRole('button', { name: '跳过' }).click();
   await page.locator('[data-step=s4][data-state=next]').waitFor();
   check((await step('s3').innerText()).includes('已有救护车'), 'a skipped step says why');
+  await page.locator('[data-act=step_skipped]').filter({ hasText: '呼叫急救' }).filter({ hasText: '已有救护车' }).waitFor();
+  check((await page.locator('[data-act=step_done]').filter({ hasText: '封闭现场' }).count()) === 1, 'the history names steps by their words');
   const id = (await page.locator('[data-incident]').getAttribute('data-incident')).split('/').slice(1).join('/');
   const late = await api(page, `/incidents/${id}/acts`, { do: 'step_done', step: 's1' });
   check(late.status === 409, `a step that is not next is refused (${late.status})`);

@@ -1,10 +1,10 @@
 import { Problem } from '../lib/api/client';
 import type { Right } from '../lib/api/types';
-import { actOnAlarm, actOnAlarms, BULK_MAX, getAlarm, listAlarms, listPeople, openIncident, type BulkAnswer, type Person, requestKey } from '../lib/api/duty';
+import { actOnAlarm, actOnAlarms, BULK_MAX, getAlarm, getHeld, listAlarms, listPeople, openIncident, type BulkAnswer, type Person, requestKey } from '../lib/api/duty';
 import { alarmQuery, alarmRules, type AlarmFilter, byUrgency, countOpen, isSnoozed, NO_FILTER } from '../lib/duty/alarms';
 import { Batch } from '../lib/duty/batch';
 import { SortedList } from '../lib/duty/list';
-import { type AlarmCounts, type AlarmDetail, type AlarmVerb, type AlarmView, type DutyCounts, isOpenState } from '../lib/duty/types';
+import { type AlarmCounts, type AlarmDetail, type AlarmHeld, type AlarmVerb, type AlarmView, type DutyCounts, isOpenState } from '../lib/duty/types';
 import { alarmsEn, type AlarmMessages } from '../lib/i18n/alarms-en';
 import { alarmsZhCn } from '../lib/i18n/alarms-zh-cn';
 import { api, clock, explain, i18n, session, toasts } from './app.svelte';
@@ -315,6 +315,8 @@ const DETAIL_AFTER_MS = 150;
 export class AlarmLook {
   data = $state.raw<AlarmDetail>();
   error = $state.raw<unknown>();
+  /** What another node holds for it; undefined until it, or its silence, is known. */
+  held = $state.raw<AlarmHeld>();
   private id = '';
   private asked = 0;
   private timer: ReturnType<typeof setTimeout> | undefined;
@@ -337,6 +339,7 @@ export class AlarmLook {
   async show(id: string): Promise<void> {
     this.id = id;
     this.data = undefined;
+    this.held = undefined;
     this.error = undefined;
     await this.reload();
   }
@@ -352,9 +355,17 @@ export class AlarmLook {
       if (mine !== this.asked) return;
       this.data = data;
       this.error = undefined;
+      if (data.held_by && data.alarm.hold_days > 0) void this.askHold(id, data.held_by, mine);
     } catch (cause) {
       if (mine === this.asked) this.error = cause;
     }
+  }
+
+  /** The page does not wait for another node. */
+  private async askHold(id: string, node: string, mine: number): Promise<void> {
+    const silent = { node, hold: null, missing: { node, why: 'no_answer' } };
+    const held = await getHeld(api, id).catch(() => silent);
+    if (mine === this.asked) this.held = held;
   }
 }
 

@@ -1,5 +1,5 @@
 import { queryOf } from '../storage/figures';
-import type { AlarmDetail, AlarmPage, AlarmVerb, AlarmView, Attachment, IncidentDetail, IncidentPage, IncidentRow, IncidentVerb, Notice, OpenIncident } from '../duty/types';
+import type { AlarmDetail, AlarmHeld, AlarmPage, AlarmVerb, AlarmView, Attachment, IncidentDetail, IncidentPage, IncidentRow, IncidentVerb, Notice, OpenIncident } from '../duty/types';
 import { pathOf } from '../duty/types';
 import type { Api } from './client';
 import { upload } from './upload';
@@ -10,6 +10,7 @@ type Query = Record<string, string | number | undefined>;
 
 export const listAlarms = (api: Api, query: Query, signal?: AbortSignal): Promise<AlarmPage> => api.get(`/alarms${queryOf(query)}`, signal);
 export const getAlarm = (api: Api, id: string): Promise<AlarmDetail> => api.get(`/alarms/${pathOf(id)}`);
+export const getHeld = (api: Api, id: string): Promise<AlarmHeld> => api.get(`/alarms/${pathOf(id)}/hold`);
 export const actOnAlarm = (api: Api, id: string, act: AlarmVerb): Promise<{ alarm: AlarmView; act: string }> => api.post(`/alarms/${pathOf(id)}/acts`, act);
 
 export interface BulkAnswer {

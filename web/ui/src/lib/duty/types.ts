@@ -64,6 +64,20 @@ export interface ActView {
 }
 
 /** Two nodes decided the same without knowing of each other, or an act came too late. */
+export interface AlarmHold {
+  id: number;
+  from_us: number;
+  to_us: number | null;
+  until_us: number | null;
+}
+
+/** What the node that records the camera of an alarm says of its hold, or why it does not. */
+export interface AlarmHeld {
+  node: string;
+  hold: AlarmHold | null;
+  missing: { node: string; why: string } | null;
+}
+
 export interface ConflictView {
   why: 'void' | 'overrules';
   /** The act to look at; of `overrules` the one that stands. */
@@ -99,7 +113,9 @@ export interface AlarmDetail {
   conflicts: ConflictView[];
   look: Look | null;
   /** Footage held for it at this node. */
-  hold: { id: number; from_us: number; to_us: number | null; until_us: number | null } | null;
+  hold: AlarmHold | null;
+  /** The other node that records the camera: it is asked for its hold. */
+  held_by?: string | null;
   incident: { id: string; number: string; title: string; state: IncidentState } | null;
 }
 
