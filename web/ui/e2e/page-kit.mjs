@@ -5,10 +5,11 @@ export function pageKit() {
   const strip = new OffscreenCanvas(640, 40);
   const context = strip.getContext('2d', { willReadFrequently: true });
 
-  /** The bar code of the picture that `video` shows: {camera, frame, clip}, or null. */
-  function barcode(video) {
-    if (video.videoWidth === 0) return null;
-    context.drawImage(video, 0, 0, video.videoWidth, (video.videoHeight * 2) / 18, 0, 0, 640, 40);
+  /** The bar code of the picture that a video shows, or of a frame taken from one: {camera, frame, clip}, or null. */
+  function barcode(source) {
+    const [width, height] = [source.videoWidth ?? source.displayWidth, source.videoHeight ?? source.displayHeight];
+    if (width === 0) return null;
+    context.drawImage(source, 0, 0, width, (height * 2) / 18, 0, 0, 640, 40);
     const { data } = context.getImageData(0, 0, 640, 40);
     const bytes = [0, 0, 0, 0, 0, 0, 0, 0];
     for (let bit = 0; bit < 64; bit += 1) {
@@ -23,7 +24,17 @@ export function pageKit() {
     return { camera: (bytes[1] << 8) | bytes[2], frame: (bytes[3] << 16) | (bytes[4] << 8) | bytes[5], clip: bytes[6] };
   }
 
-  const kit = { barcode, violations: [], firstFrames: [], clickedAt: 0, samples: [], sampling: false };
+  /** The bar codes of several videos at one moment: reading a picture takes longer than taking it. */
+  function together(videos) {
+    const frames = videos.map((video) => (video.readyState < 2 ? undefined : new VideoFrame(video)));
+    return frames.map((frame) => {
+      const read = frame ? barcode(frame) : null;
+      frame?.close();
+      return read;
+    });
+  }
+
+  const kit = { barcode, together, violations: [], firstFrames: [], clickedAt: 0, samples: [], sampling: false };
   window.__kit = kit;
   document.addEventListener('securitypolicyviolation', (event) => kit.violations.push(`${event.violatedDirective} ${event.blockedURI}`));
   document.addEventListener('click', (event) => (kit.clickedAt = event.timeStamp), true);
