@@ -106,7 +106,7 @@ campaign-wire: ## SEEDS made-up cameras (100000): the parser of sessions against
 	@FENGSUI_SEED=$(SEED) FENGSUI_SEEDS=$(SEEDS) tests/scripts/campaign.sh ingest every_item_is_the_one
 
 campaign-relay: ## SEEDS simulated cities (10000) of eighteen nodes and a centre, and as many of three levels: nothing is lost
-	@FENGSUI_SEED=$(SEED) FENGSUI_SEEDS=$(if $(filter command line,$(origin SEEDS)),$(SEEDS),10000) tests/scripts/campaign.sh relay --exact city::the_city_loses_nothing city::a_county_forwards_for_its_stations
+	@FENGSUI_SEED=$(SEED) FENGSUI_SEEDS=$(if $(filter command line,$(origin SEEDS)),$(SEEDS),10000) tests/scripts/campaign.sh relay --exact city::the_city_loses_nothing city::a_county_forwards_for_its_stations city::scenes::after_a_cut_everything_arrives_faster_than_it_came_about city::scenes::live_alarms_are_shown_at_once city::scenes::a_flood_of_one_node_delays_no_other
 
 campaign-relay-faults: ## real nodes and a real message server: RUNS bad networks (200), KILLS kills (20) of centre, server and node
 	@FENGSUI_SEED=$(SEED) FENGSUI_RUNS=$(or $(RUNS),200) FENGSUI_KILLS=$(or $(KILLS),20) tests/scripts/campaign.sh suite relay_faults::
