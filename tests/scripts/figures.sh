@@ -100,6 +100,7 @@ figures env FENGSUI_SEEDS="$seeds" tests/scripts/campaign.sh storage a_kill_at_a
 figures env FENGSUI_SEEDS="$seeds" tests/scripts/campaign.sh storage a_power_cut_at_any_call_costs
 figures tests/scripts/campaign.sh storage crash_states::
 figures env FENGSUI_SEEDS="$cities" tests/scripts/campaign.sh relay --exact city::the_city_loses_nothing city::a_county_forwards_for_its_stations
+figures tests/scripts/campaign.sh relay city::scenes::
 figures env FENGSUI_RUNS="$acts" tests/scripts/campaign.sh duty --exact sim::model::the_machines_do_what_the_model_does
 figures env FENGSUI_SEEDS="$cities" tests/scripts/campaign.sh duty --exact sim::split::all_sides_converge_when_a_cut_link_heals
 figures env FENGSUI_SEEDS="$journals" tests/scripts/campaign.sh duty two_computations_agree
