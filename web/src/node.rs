@@ -45,6 +45,7 @@ use crate::app::{App, AppParts, NodeFacts};
 use crate::archive::{self, ArchiveStartError, Archives};
 use crate::auth::Auth;
 use crate::auth::accounts::Accounts;
+use crate::auth::kept::Kept;
 use crate::auth::random::NoRandom;
 use crate::auth::register::{Register, kinds};
 use crate::auth::tokens::Tokens;
@@ -335,6 +336,13 @@ fn access(journal: &Arc<Journal>, clock: &Arc<dyn Clock>) -> Result<Auth, StartE
     let register: Arc<dyn Register> = Arc::new(JournalRegister(journal.clone()));
     let auth = Auth::new(journal.state::<Accounts>()?, register, clock)?;
     *auth.tokens.write() = journal.state::<Tokens>()?;
+    // Who cannot go on logs in.
+    match journal.state::<Kept>() {
+        Ok(kept) => auth.sessions.resume(&kept, &auth.accounts.read()),
+        Err(error) => {
+            tracing::error!(%error, "cannot read the sessions in the journal; everybody logs in again")
+        }
+    }
     Ok(auth)
 }
 

@@ -24,6 +24,8 @@ pub const UNIT_NAME_CHARS_MAX: usize = 64;
 pub const UNIT_TEXT_CHARS_MAX: usize = 1000;
 /// How old a position may be when it is reported.
 pub const UNIT_POSITION_AGE_MAX: Duration = Duration::from_secs(3600);
+/// How often a centre asks its nodes where their units are: a unit in a car is a kilometre further then.
+pub const UNIT_POSITIONS_ASK: Duration = Duration::from_secs(30);
 /// How far ahead of the node's clock.
 pub const UNIT_POSITION_AHEAD_MAX: Duration = Duration::from_secs(60);
 /// How long the link of a dispatch is good.

@@ -69,10 +69,10 @@ kinds! {
     ACCOUNT_CHANGED = "account.changed", 1, State, [], "An account has other roles: `{name, roles, by, address?, at_us}`";
     ACCOUNT_DISABLED = "account.disabled", 1, State, [], "Nobody logs in with an account any more: `{name, by, address?, at_us}`";
     ACCOUNT_ENABLED = "account.enabled", 1, State, [], "An account is good again: `{name, by, address?, at_us}`";
-    ACCOUNT_PASSWORD_SET = "account.password_set", 1, State, [], "An account has another password: `{name, password, by, address?, at_us}`, as an argon2id PHC text";
-    SESSION_OPENED = "session.opened", 1, Term, ["login"], "Somebody logged in: `{by, address}`";
+    ACCOUNT_PASSWORD_SET = "account.password_set", 1, State, [], "An account has another password: `{name, password, by, address?, at_us, session?}`, as an argon2id PHC text; the session goes on, others of the account end";
+    SESSION_OPENED = "session.opened", 1, Term, ["login"], "Somebody logged in: `{by, address, session?, replaces?}`, BLAKE3 of the ids of the session and of the one whose place it takes, hexadecimal";
     SESSION_REFUSED = "session.refused", 1, Term, ["login_refused"], "A log-in was refused: `{name, address, why}`";
-    SESSION_CLOSED = "session.closed", 1, Term, ["logout"], "Somebody logged out: `{by, address}`";
+    SESSION_CLOSED = "session.closed", 1, Term, ["logout"], "Somebody logged out: `{by, address, session?}`";
     VIEWING_FOOTAGE = "viewing.footage", 1, Term, ["footage_viewed"], "Stored pictures were shown: `{by, address, camera, stream, from_us, to_us, how}`";
     VIEWING_LIVE = "viewing.live", 1, Term, ["live_viewed"], "Live pictures were shown: `{by, address, camera, stream}`";
     TICKET_ISSUED = "ticket.issued", 1, Term, ["ticket_issued"], "A media ticket was given: `{by, address, camera, stream, from_us, to_us, expires_us}`";

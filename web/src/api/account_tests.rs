@@ -237,6 +237,9 @@ async fn a_stream_of_events_ends_with_the_session() {
     let (node, admin, cookie) = with("operator").await;
     let opened = node.send_streaming(request(Method::GET, "/api/v1/events", Some(&cookie), None)).await;
     let mut body = opened.into_body().into_data_stream();
+    let place = body.next().await.unwrap().unwrap();
+    let place = std::str::from_utf8(&place).unwrap().to_owned();
+    assert!(place.contains("id: ") && place.contains("retry: 1000") && !place.contains("data"), "{place}");
     assert!(futures::FutureExt::now_or_never(body.next()).is_none(), "nothing has happened yet");
     assert_eq!(patch(&node, &admin, "wang", &json!({"disabled": true})).await.status, StatusCode::OK);
     let end = tokio::time::timeout(Duration::from_secs(10), body.next()).await;

@@ -169,7 +169,10 @@ pub async fn carry_out(
     let _turn = app.auth.account_turn.lock().await;
     let (address, at) = (address.as_deref(), app.clock.utc());
     let decided = app.auth.accounts.read().decide(name, order, Orderer { by, address, at })?;
-    let Some(written) = decided else { return Ok(()) };
+    let Some(mut written) = decided else { return Ok(()) };
+    if let Some(keep) = keep {
+        written.body["session"] = keep.hash().into();
+    }
     app.auth.register.append(written.kind, written.body.clone()).await?;
     app.auth.accounts.write().take(written.kind, &written.body, at)?;
     let ends = !matches!(order, AccountOrder::Create { .. } | AccountOrder::Enable);

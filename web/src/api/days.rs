@@ -19,7 +19,7 @@ use utoipa::{IntoParams, ToSchema};
 use super::footage::{RangeQuery, TIMELINE_RANGE_MAX};
 use super::view::lenient;
 use crate::app::App;
-use crate::auth::access::{CameraAccess, Principal, Via};
+use crate::auth::access::{CameraAccess, Principal};
 use crate::command::gather::{self, MissingView, Question};
 use crate::command::{self, Far};
 use crate::http::problem::{ApiError, ApiResult, Problem, QueryOf};
@@ -156,13 +156,9 @@ async fn elsewhere(
             questions.push(Question { node: node.clone(), path, cameras: cameras.to_vec() });
         }
     }
-    // Who asks for others has to have this answer within the time in which it is to answer itself.
-    let deadline = match principal.via() {
-        Via::Centre(_) => limits::GATHER_TIMEOUT / 2,
-        Via::Session(_) | Via::Ticket(_) => limits::GATHER_TIMEOUT,
-    };
     let by = principal.on_behalf();
-    let (answers, mut missing) = gather::ask::<FarDays>(&centre, &by, questions, deadline).await;
+    let (answers, mut missing) =
+        gather::ask::<FarDays>(&centre, &by, questions, gather::deadline(principal)).await;
     let mut found = Found::new();
     for (question, answer) in answers {
         // It is asked about its cameras, and says nothing of others.

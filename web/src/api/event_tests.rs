@@ -459,12 +459,12 @@ async fn browsers_are_told_of_every_record_with_its_row() {
     );
 }
 
-/// The first piece of a stream that holds a whole message.
+/// The first piece of a stream that holds a whole message, behind the place at which it begins.
 async fn first_message(response: axum::response::Response) -> String {
     use http_body_util::BodyExt as _;
     let mut body = response.into_body();
     let mut text = String::new();
-    while !text.contains("\n\n") {
+    while !(text.contains("data: ") && text.ends_with("\n\n")) {
         let frame = body.frame().await.unwrap().unwrap();
         text.push_str(std::str::from_utf8(frame.data_ref().unwrap()).unwrap());
     }

@@ -21,6 +21,8 @@ use crate::app::App;
 use crate::auth::access::{Principal, Via};
 use crate::http::problem::Problem;
 
+/// When a browser comes back after the line broke: its own three seconds are most of what an outage may last on the screen.
+const BACK_AFTER: Duration = Duration::from_secs(1);
 /// Events kept for browsers that come back.
 const EVENTS_KEPT_MAX: usize = 8192;
 /// How often states are looked at: at most two events a camera and second.
@@ -131,7 +133,14 @@ pub async fn stream(
         None => (newest, false),
         Some(id) => app.events.read_id(id).filter(|n| *n <= newest).map_or((newest, true), |n| (n, false)),
     };
-    let reader = Reader { changes: app.events.newest.subscribe(), app, via: principal.via(), seen, lost };
+    let reader = Reader {
+        changes: app.events.newest.subscribe(),
+        app,
+        via: principal.via(),
+        seen,
+        lost,
+        begun: false,
+    };
     Sse::new(futures::stream::unfold(reader, Reader::next))
         .keep_alive(KeepAlive::new().interval(Duration::from_secs(15)))
 }
@@ -142,6 +151,8 @@ struct Reader {
     via: Via,
     seen: u64,
     lost: bool,
+    /// The place was told: a browser comes back with it, even when nothing happened before the line broke.
+    begun: bool,
 }
 
 impl Reader {
@@ -149,6 +160,10 @@ impl Reader {
         loop {
             if self.app.stop.is_cancelled() || !self.still_open() {
                 return None;
+            }
+            if !std::mem::replace(&mut self.begun, true) {
+                let event = Event::default().id(self.app.events.id(self.seen)).retry(BACK_AFTER);
+                return Some((Ok(event), self));
             }
             if std::mem::take(&mut self.lost) {
                 let event = Event::default().id(self.app.events.id(self.seen)).event("resync").data("{}");

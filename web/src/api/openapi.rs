@@ -48,7 +48,7 @@ use utoipa::OpenApi;
         super::duty::attachments::add, super::duty::attachments::show,
         super::duty::notices::list, super::duty::notices::seen, super::duty::node::take,
         super::duty::units::list, super::duty::units::create, super::duty::units::near, super::duty::units::duty,
-        super::duty::units::one, super::duty::units::replace, super::duty::units::remove, super::duty::units::position,
+        super::duty::units::one, super::duty::units::replace, super::duty::units::remove, super::duty::positions::report, super::duty::positions::list,
         super::duty::plans::list, super::duty::plans::create, super::duty::plans::one, super::duty::plans::replace,
         super::duty::plans::remove, super::duty::checkpoints::show,
         super::duty::unit_page::make, super::duty::unit_page::revoke, super::duty::unit_page::open,

@@ -18,7 +18,7 @@ use crate::auth::accounts::{Account, Role, check_name};
 use crate::auth::password;
 use crate::auth::register::kinds;
 use crate::auth::rights::Right;
-use crate::auth::sessions::User;
+use crate::auth::sessions::{NewSession, SessionKey, User};
 use crate::http::accept::Peer;
 use crate::http::cookies;
 use crate::http::problem::{ApiError, ApiResult, JsonOf, Problem, Refusal};
@@ -98,12 +98,12 @@ pub async fn login(
         return Err(ApiError::new(Refusal::WrongCredentials, "Name or password is wrong."));
     };
     app.auth.limiter.forgive(address);
-    if let Some((old, _)) =
-        cookies::value(&headers, &cookies::of_session(&peer)).and_then(|id| app.auth.sessions.find(id))
-    {
+    let old = cookies::value(&headers, &cookies::of_session(&peer)).and_then(|id| app.auth.sessions.find(id));
+    let old = old.map(|(key, _)| key);
+    if let Some(old) = old {
         app.auth.sessions.close(&old);
     }
-    opened(&app, &peer, &account, StatusCode::OK).await
+    opened(&app, &peer, (&account, old), StatusCode::OK).await
 }
 
 /// Makes the first administrator and logs them in.
@@ -146,7 +146,7 @@ pub async fn setup(
     tracing::info!(name = body.name, "made the first administrator");
     let account = app.auth.accounts.read().get(&body.name).cloned();
     let account = account.ok_or_else(|| ApiError::internal("find the account", &body.name))?;
-    opened(&app, &peer, &account, StatusCode::CREATED).await
+    opened(&app, &peer, (&account, None), StatusCode::CREATED).await
 }
 
 /// Logs out.
@@ -157,10 +157,11 @@ pub async fn logout(
     Extension(peer): Extension<Peer>,
     principal: Principal,
 ) -> ApiResult<Response> {
+    let mut row = json!({"by": principal.user().name.as_ref(), "address": principal.address().to_string()});
     if let Via::Session(key) = principal.via() {
         app.auth.sessions.close(&key);
+        row["session"] = key.hash().into();
     }
-    let row = json!({"by": principal.user().name.as_ref(), "address": principal.address().to_string()});
     let written = app.auth.register.append(kinds::SESSION_CLOSED, row).await;
     written.map_err(|e| ApiError::internal("write the log-out to the journal", &e))?;
     let mut response = StatusCode::NO_CONTENT.into_response();
@@ -177,28 +178,39 @@ pub(super) fn attempt(app: &App, address: IpAddr) -> ApiResult<()> {
 }
 
 /// Writes the log-in down, opens the session, and answers with its cookie. `account` is what the password was checked for.
-async fn opened(app: &App, peer: &Peer, account: &Account, status: StatusCode) -> ApiResult<Response> {
+/// `old` is the session that it takes the place of.
+async fn opened(
+    app: &App,
+    peer: &Peer,
+    (account, old): (&Account, Option<SessionKey>),
+    status: StatusCode,
+) -> ApiResult<Response> {
     let user = User::of(account);
-    let row = json!({"by": user.name.as_ref(), "address": peer.address.ip().to_string()});
+    let new = NewSession::new().map_err(|e| ApiError::internal("open a session", &e))?;
+    let mut row = json!({"by": user.name.as_ref(), "address": peer.address.ip().to_string(), "session": new.key.hash()});
+    if let Some(old) = old {
+        row["replaces"] = old.hash().into();
+    }
     let written = app.auth.register.append(kinds::SESSION_OPENED, row).await;
     written.map_err(|e| ApiError::internal("write the log-in to the journal", &e))?;
     let mut response = (status, axum::Json(view(&user))).into_response();
-    let Some(id) = session_of(app, account, user)? else {
+    if !open(app, account, (new.key, user)) {
         refused(app, &account.name, peer, "changed_meanwhile").await;
         return Err(ApiError::new(Refusal::WrongCredentials, "Name or password is wrong."));
-    };
-    set_cookie(&mut response, &id, limits::SESSION_IDLE_MAX.as_secs() * 2, peer);
+    }
+    set_cookie(&mut response, &new.id, limits::SESSION_IDLE_MAX.as_secs() * 2, peer);
     Ok(response)
 }
 
-/// Opens a session while `account` is as it was when the password was checked; none when it was changed meanwhile. Whoever
+/// Opens a session while `account` is as it was when the password was checked; not when it was changed meanwhile. Whoever
 /// changes it from here on waits for the lock, and then ends the session.
-fn session_of(app: &App, account: &Account, user: User) -> ApiResult<Option<String>> {
+fn open(app: &App, account: &Account, (key, user): (SessionKey, User)) -> bool {
     let accounts = app.auth.accounts.read();
-    if accounts.get(&account.name) != Some(account) {
-        return Ok(None);
+    let is_same = accounts.get(&account.name) == Some(account);
+    if is_same {
+        app.auth.sessions.open(key, user);
     }
-    app.auth.sessions.open(user).map(Some).map_err(|e| ApiError::internal("open a session", &e))
+    is_same
 }
 
 /// Writes a refused log-in down. When that fails it is refused all the same.

@@ -3,6 +3,7 @@
 
 pub mod access;
 pub mod accounts;
+pub mod kept;
 pub mod limiter;
 pub mod password;
 pub mod random;
@@ -33,7 +34,7 @@ use viewing::Viewing;
 pub struct Auth {
     /// Accounts, as the journal says.
     pub accounts: RwLock<Accounts>,
-    /// Log-in sessions; they end with the process.
+    /// Log-in sessions.
     pub sessions: Sessions,
     /// The way to the first administrator.
     pub setup: Setup,

@@ -13,6 +13,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use crate::auth::access::{Principal, Via};
 use crate::relay::calls::{Call, CallError};
 use crate::relay::centre::Centre;
 
@@ -53,6 +54,15 @@ pub struct Question {
     pub path: String,
     /// The cameras.
     pub cameras: Vec<String>,
+}
+
+/// How long others may take. Who asks for others has to have their answers within the time in which it is to answer itself.
+#[must_use]
+pub fn deadline(principal: &Principal) -> Duration {
+    match principal.via() {
+        Via::Centre(_) => limits::GATHER_TIMEOUT / 2,
+        Via::Session(_) | Via::Ticket(_) => limits::GATHER_TIMEOUT,
+    }
 }
 
 /// Asks all at once. Gives each answer with its question, and the nodes that gave none within `deadline`.

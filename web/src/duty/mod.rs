@@ -33,6 +33,7 @@ mod rules_tests;
 pub mod links;
 pub mod places;
 pub mod units;
+pub mod whereabouts;
 
 pub mod outward;
 pub mod reports;

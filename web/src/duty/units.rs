@@ -80,6 +80,17 @@ impl Positions {
         Ok(true)
     }
 
+    /// Positions from a moment on.
+    #[must_use]
+    pub fn since(&self, at_us: UtcMicros) -> Vec<(MatterId, Reported)> {
+        let newest = self.newest.read();
+        newest
+            .iter()
+            .filter(|(_, known)| known.at_us >= at_us)
+            .map(|(id, known)| (id.clone(), *known))
+            .collect()
+    }
+
     /// The newest position of a unit, however old.
     #[must_use]
     pub fn of(&self, unit: &MatterId) -> Option<Reported> {

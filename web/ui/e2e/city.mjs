@@ -86,20 +86,36 @@ async function startIn(city, name, program, text) {
 export async function startCity(stack, server, cameras) {
   const city = { directory: join(stack.directory, 'city'), children: [] };
   const numbers = Array.from({ length: cameras }, (_, i) => i + 1);
-  const [port, https] = [await freePort(), await freePort()];
+  // Whoever looks at the centre finds it at the same place when it is back.
+  const [port, https, http] = [await freePort(), await freePort(), await freePort()];
   try {
     const known = numbers.map((n) => camera(n, 'rtsp://127.0.0.1:1', 'enabled = false\n')).join('');
     const centre = await startIn(city, 'centre', CENTRE, configuration({
-      id: 'centre', listen: '127.0.0.1:0', more: `tls_listen = ["127.0.0.1:${https}"]\n`,
+      id: 'centre', listen: `127.0.0.1:${http}`, more: `tls_listen = ["127.0.0.1:${https}"]\n`,
       relay: `listen = "127.0.0.1:${port}"\npublic_names = ["127.0.0.1"]\nstream_mib = 64`, cameras: known,
     }));
-    const above = centre();
+    let above = centre();
+    city.killCentre = async () => {
+      await above.stop('SIGKILL');
+      above = centre();
+      await above.line('LISTENING ');
+    };
     city.url = (await above.line('LISTENING ')).replace(/\/$/, '');
     city.token = await above.line('SETUP TOKEN ');
     const settings = join(city.directory, 'centre', 'data', 'relay', 'server.conf');
     await until("the server's files", async () => existsSync(settings));
-    city.children.push(new Child('nats-server', server, ['-c', settings]));
+    const serve = () => {
+      const child = new Child('nats-server', server, ['-c', settings]);
+      city.children.push(child);
+      return child;
+    };
+    let messages = serve();
     await until('the message server', () => answers(port));
+    city.killServer = async () => {
+      await messages.stop('SIGKILL');
+      messages = serve();
+      await until('the message server again', () => answers(port));
+    };
 
     const own = numbers.map((n) => camera(n, `${stack.rtsp}/cam/${n}`)).join('');
     const below = await startIn(city, 'east', FENGSUI, configuration({ id: 'east', listen: '127.0.0.1:0', relay: `centre = "tls://127.0.0.1:${port}"`, cameras: own }));

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use axum::extract::State;
-use fengsui_config::limits;
 use fengsui_duty::act::{MatterId, MatterKind};
 use fengsui_duty::alarm::Alarm;
 use fengsui_storage::retention::hold::Hold;
@@ -77,7 +76,7 @@ pub async fn held(
     let asked = Question { node: far.node.clone(), path, cameras: Vec::new() };
     let by = principal.on_behalf();
     let (mut said, mut missing) =
-        gather::ask::<AlarmHeld>(&far.centre, &by, vec![asked], limits::GATHER_TIMEOUT).await;
+        gather::ask::<AlarmHeld>(&far.centre, &by, vec![asked], gather::deadline(&principal)).await;
     let answer = said.pop().map(|(_, answer)| answer);
     Ok(axum::Json(answer.unwrap_or_else(|| AlarmHeld {
         node: far.node.to_string(),

@@ -14,6 +14,7 @@ pub mod node;
 pub mod notices;
 pub mod outside;
 pub mod plans;
+pub mod positions;
 pub mod reports;
 pub mod rules;
 pub mod shift;
@@ -53,7 +54,7 @@ use crate::app::App;
 use crate::auth::access::Principal;
 use crate::duty::ActError;
 use crate::duty::incident::OpenError;
-use crate::duty::view;
+use crate::duty::{view, whereabouts};
 use crate::http::policy::{Policy, Routes};
 use crate::http::problem::{ApiError, ApiResult, Refusal as Kind};
 
@@ -216,10 +217,11 @@ fn unit_routes(routes: Routes) -> Routes {
         .on(Method::POST, "/api/v1/units", Supervisor, units::create)
         .on(Method::GET, "/api/v1/units/near", LoggedIn, units::near)
         .on(Method::GET, "/api/v1/units/duty", LoggedIn, units::duty)
+        .on(Method::GET, whereabouts::PATH, LoggedIn, positions::list)
         .on(Method::GET, "/api/v1/units/{node}/{name}", LoggedIn, units::one)
         .on(Method::PUT, "/api/v1/units/{node}/{name}", Supervisor, units::replace)
         .on(Method::DELETE, "/api/v1/units/{node}/{name}", Supervisor, units::remove)
-        .on(Method::POST, "/api/v1/units/{node}/{name}/position", LoggedInOrToken, units::position)
+        .on(Method::POST, "/api/v1/units/{node}/{name}/position", LoggedInOrToken, positions::report)
         .on(Method::GET, "/api/v1/plans", LoggedIn, plans::list)
         .on(Method::POST, "/api/v1/plans", Supervisor, plans::create)
         .on(Method::GET, "/api/v1/plans/{node}/{name}", LoggedIn, plans::one)

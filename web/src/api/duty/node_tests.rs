@@ -23,8 +23,9 @@ use http::{Method, StatusCode};
 use serde_json::json;
 
 use super::kit::{path, raise, theft};
+use super::unit_tests;
 use crate::api::node_tests::centre_calling;
-use crate::duty::down;
+use crate::duty::{down, whereabouts};
 use crate::relay::calls::tests::Wire;
 use crate::relay::centre::Centre;
 use crate::testing::{NAME, Node, config, node_named, request};
@@ -161,6 +162,35 @@ async fn a_centre_tells_what_the_node_of_the_camera_holds_or_why_it_is_not_known
     assert_eq!(held("alarm/east/a").await, told);
     let silent = held("alarm/east/b").await;
     assert_eq!((&silent["hold"], &silent["missing"]["why"]), (&json!(null), &json!("busy")));
+}
+
+/// A unit made at `node`; gives the end of its paths.
+async fn unit_at(node: &Node, cookie: &str, name: &str) -> String {
+    let path = unit_tests::made(node, cookie, unit_tests::unit(name)).await;
+    path.strip_prefix("/api/v1/units/").unwrap().to_owned()
+}
+
+#[tokio::test]
+async fn a_node_is_believed_of_its_own_units() {
+    let east = node_east();
+    let city = city(east.router.clone()).await;
+    let cookie = east.set_up().await;
+    let own = unit_at(&east, &cookie, "East").await;
+    up(&east, &city.centre);
+    let foreign = unit_at(&city.centre, &city.cookie, "Centre").await;
+    let at = json!({"lat": 28.97, "lon": 118.86});
+    let told = unit_tests::post(&east, &format!("/api/v1/units/{own}/position"), &cookie, at).await;
+    assert_eq!(told.status, StatusCode::OK, "{:?}", told.body);
+    let foreign_id: MatterId = format!("unit/{foreign}").parse().unwrap();
+    let now = fengsui_config::clock::Clock::utc(&*east.clock);
+    east.app.units.positions.put(&foreign_id, (28.9, 118.8), now, now).unwrap();
+
+    assert_eq!(whereabouts::ask(&city.centre.app, &city.role).await, 1);
+    let shown = async |unit: &str| city.centre.shown(&city.cookie, &format!("/api/v1/units/{unit}")).await;
+    let position = &shown(&own).await["position"];
+    assert_eq!((&position["lat"], &position["fresh"]), (&json!(28.97), &json!(true)));
+    assert_eq!(shown(&foreign).await["position"], json!(null), "the unit is none of that node's");
+    assert_eq!(whereabouts::ask(&city.centre.app, &city.role).await, 0, "nothing newer");
 }
 
 #[tokio::test]

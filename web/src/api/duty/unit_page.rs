@@ -18,7 +18,7 @@ use serde_json::Value;
 use utoipa::ToSchema;
 
 use super::definitions::{self, fault, not_done, words};
-use super::units::{UnitPositionAnswer, UnitPositionBody, put_position};
+use super::positions::{self, UnitPositionAnswer, UnitPositionBody};
 use crate::api::session::attempt;
 use crate::app::App;
 use crate::auth::access::Principal;
@@ -367,5 +367,5 @@ pub async fn position(
     holder: UnitHolder,
     JsonOf(body): JsonOf<UnitPositionBody>,
 ) -> ApiResult<axum::Json<UnitPositionAnswer>> {
-    put_position(&app, &holder.link().unit, &body)
+    positions::put(&app, &holder.link().unit, &body)
 }

@@ -45,7 +45,7 @@ use crate::app::App;
 use crate::command::follow;
 use crate::command::pool::Pool;
 use crate::command::states::States;
-use crate::duty::down;
+use crate::duty::{down, whereabouts};
 use configs::Configs;
 use register::Roll;
 
@@ -204,6 +204,7 @@ pub fn run(app: &Arc<App>, centre: &Arc<Centre>, uplink: Option<&Arc<Uplink>>) {
     app.tasks.spawn(configs::run(app.clone(), centre.clone()));
     app.tasks.spawn(follow::run(app.clone(), centre.clone()));
     app.tasks.spawn(down::run(app.clone(), centre.clone()));
+    app.tasks.spawn(whereabouts::run(app.clone(), centre.clone()));
     app.tasks.spawn(live::manager::Manager::new(app, centre.clone()).run());
     app.tasks.spawn(readers::prepare(app.clone(), centre.clone()));
     app.tasks.spawn(readers::run(app.clone(), centre.clone(), came));

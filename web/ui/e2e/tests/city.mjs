@@ -9,6 +9,8 @@ const WATCHED = 1;
 const VIEWERS = 10;
 const SAMPLE_MS = 10_000;
 const P95_MS = 600;
+/** Within this operators see again what happens. */
+const BACK_MS = 5_000;
 
 /**
  * Ten viewers at a centre look at one camera of a sub-centre: one page of the wall that shows it and nine plain sockets, which
@@ -34,6 +36,7 @@ export async function city(kit) {
     });
     await enter(context, running);
     await watched(kit, running, context);
+    await killed(kit, running, context.pages()[0]);
     seen.violations.push(...(await context.pages()[0].evaluate(() => globalThis.__kit.violations.splice(0))));
   } finally {
     await context.close();
@@ -77,6 +80,24 @@ async function watched({ stack, check, figure, until }, { url, below }, context)
   figure('city.live_send_to_display_p95', quantile(late, 0.95), 'ms', P95_MS);
   figure('city.live_fps', samples.length / (SAMPLE_MS / 1000), 'fps', 14.5, false);
   check(quantile(late, 0.95) <= P95_MS, `95 of 100 pictures are shown within ${P95_MS} ms of their sending (${quantile(late, 0.95).toFixed(0)})`);
+}
+
+/** The centre and the message server are killed: the wall goes on by itself, without a reload and without a log-in. */
+async function killed({ check, figure, until }, running, wall) {
+  await wall.evaluate(() => (globalThis.__stays = true));
+  const playing = () => wall.locator('[data-tile][data-state=playing]').count();
+  const newest = () => wall.evaluate(() => globalThis.__kit.lastShown?.at ?? 0);
+  for (const [what, kill] of [['centre', running.killCentre], ['message server', running.killServer]]) {
+    await kill();
+    const began = Date.now();
+    const up = await wall.evaluate(() => performance.now());
+    await until(`pictures after the ${what} was killed`, async () => (await playing()) === 1 && (await newest()) > up, 60_000, () => wall.url());
+    figure(`city.view_back_after_${what.replace(' ', '_')}_kill`, Date.now() - began, 'ms', BACK_MS);
+    const link = wall.getByText('与服务器的连接已断开');
+    await until(`the link after the ${what} was killed`, async () => (await link.count()) === 0);
+  }
+  check(await wall.evaluate(() => globalThis.__stays === true), 'the page was not loaded anew');
+  check((await wall.getByRole('heading', { name: '登录' }).count()) === 0, 'and nobody had to log in');
 }
 
 /** Every picture that the wall shows for a while, and how long it took; and what the others had before and after. */

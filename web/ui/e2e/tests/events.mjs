@@ -1,6 +1,5 @@
 import { code, fault, startNode, USER } from '../stack.mjs';
 import { accessible } from './screens.mjs';
-import { logIn } from './setup.mjs';
 
 /** Events and tokens: an outage comes up by itself, a device with a token sends, an operator marks. */
 export async function events(kit) {
@@ -231,8 +230,6 @@ async function killed(kit) {
   await stack.node.stop('SIGKILL');
   await startNode(stack);
   await page.goto(`${stack.url}/events`);
-  await until('the events or the log-in', async () => (await page.locator('[data-row]').count()) > 0 || (await page.getByRole('heading', { name: '登录' }).count()) > 0, 60_000);
-  if ((await page.getByRole('heading', { name: '登录' }).count()) > 0) await logIn(page, USER.password);
   await page.getByRole('row').filter({ hasText: '服务器启动' }).filter({ hasText: '上次运行未正常停止' }).waitFor({ timeout: 30_000 });
   // By then an outage that was not known would have been told.
   await until('the node has run for 15 s', async () => {

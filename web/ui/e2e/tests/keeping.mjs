@@ -1,6 +1,5 @@
-import { code, configure, fault, startNode, USER } from '../stack.mjs';
+import { code, configure, fault, startNode } from '../stack.mjs';
 import { accessible } from './screens.mjs';
-import { logIn } from './setup.mjs';
 
 const WIDE = { width: 1920, height: 1080 };
 /** Everything older than some seconds is deleted, unless it is held. */
@@ -112,12 +111,10 @@ async function retention(kit) {
 
 /** The duty is looked at when the node starts. */
 async function deletion(kit) {
-  const { page, stack, check, until } = kit;
+  const { page, stack, check } = kit;
   await stack.node.stop();
   await startNode(stack);
   await page.goto(`${stack.url}/storage?part=retention`);
-  await until('the storage screen or the log-in', async () => (await page.getByRole('tab').count()) > 0 || (await page.getByRole('heading', { name: '登录' }).count()) > 0, 60_000);
-  if ((await page.getByRole('heading', { name: '登录' }).count()) > 0) await logIn(page, USER.password);
   const register = page.getByRole('region', { name: '删除登记' });
   const first = register.getByRole('row', { name: /期满/ }).first();
   await first.waitFor({ timeout: 60_000 });

@@ -1,9 +1,8 @@
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { code, command, configure, freePort, startNode, USER } from '../stack.mjs';
+import { code, command, configure, freePort, startNode } from '../stack.mjs';
 import { configuration } from './node-config.mjs';
 import { accessible } from './screens.mjs';
-import { logIn } from './setup.mjs';
 
 /**
  * Nodes and links: a node alone; the same as a centre without a message server, which invites, lets in, assigns, drains and
@@ -23,13 +22,11 @@ export async function nodes(kit) {
   await page.goto(`${stack.url}/`);
 }
 
-async function restart({ page, stack, until }, more = '', web = '') {
+async function restart({ page, stack }, more = '', web = '') {
   await stack.node.stop();
   await configure(stack, more, web);
   await startNode(stack);
   await page.goto(`${stack.url}/nodes`);
-  await until('the screen or the log-in', async () => (await page.getByRole('heading', { level: 1 }).count()) > 0, 30_000);
-  if ((await page.getByRole('heading', { name: '登录' }).count()) > 0) await logIn(page, USER.password);
   await page.getByRole('heading', { name: '节点与链路', level: 1 }).waitFor();
 }
 
