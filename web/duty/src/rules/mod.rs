@@ -6,7 +6,8 @@
 //! rule, its cause and its first event: to raise it twice changes nothing.
 //!
 //! One cause of one rule is one alarm while that is open, and during the hold-off behind it: more events are counted, and
-//! the count is told at once when it changes seldom, and every minute when it changes always. What a rule counts as one
+//! the count is told at once when it changes seldom, and every minute when it changes always. An event behind the hold-off
+//! ends that: what happened earlier and comes later counts for what begins then. What a rule counts as one
 //! cause ([`key`]): the cause of its node for rules of single events and of what lasts, the camera for repetition and absence,
 //! or everything together.
 //!

@@ -28,6 +28,8 @@ struct Alarm {
     name: String,
     count: u64,
     over: Option<UtcMicros>,
+    /// Something came behind its hold-off: it takes nothing more, also not what happened before.
+    passed: bool,
 }
 
 /// One rule, recomputed.
@@ -52,11 +54,12 @@ impl Naive {
 
     fn hit(&mut self, key: String, record: &RecordId, count: u64, last: i64, order: &mut Vec<String>) {
         let hold = i64::from(self.body.hold_off_s) * 1_000_000;
-        if let Some(newest) = self.alarms.iter_mut().rev().find(|a| a.key == key)
-            && newest.over.is_none_or(|over| last <= over.0 + hold)
-        {
-            newest.count += count;
-            return;
+        if let Some(newest) = self.alarms.iter_mut().rev().find(|a| a.key == key) {
+            if !newest.passed && newest.over.is_none_or(|over| last <= over.0 + hold) {
+                newest.count += count;
+                return;
+            }
+            newest.passed = true;
         }
         let (first, count) = match self.body.trigger {
             Trigger::Repetition { times, within_s, .. } => {
@@ -86,7 +89,7 @@ impl Naive {
         };
         let name = alarm_name(&rule_id(self.name), &key, &first.to_string());
         order.push(name.clone());
-        self.alarms.push(Alarm { key, name, count, over: None });
+        self.alarms.push(Alarm { key, name, count, over: None, passed: false });
     }
 
     /// What has lasted too long by `now`, the earliest first: record, cause key, count, when opened, when due.
