@@ -128,6 +128,47 @@ fn acts_before_the_beginning_wait() {
 }
 
 #[test]
+fn a_refusal_says_what_was_done_before_and_by_whom() {
+    let (mut north, on) = (Desk::new("north"), matter("alarm/north/a1"));
+    north.act(&on, raise("a1")).unwrap();
+    let mut refused = |verb: AlarmVerb| {
+        let illegal = north.act(&on, Verb::Alarm(verb)).map(|_| ()).err();
+        illegal.map(|illegal| (illegal.code, illegal.detail.contains("wang")))
+    };
+    let of = |code: &str, named: bool| Some((code.to_owned(), named));
+    assert_eq!(refused(AlarmVerb::Begin), of("not_yet", false));
+    assert_eq!(refused(AlarmVerb::Acknowledge), None);
+    assert_eq!(refused(AlarmVerb::Acknowledge), of("already_acknowledged", true));
+    assert_eq!(refused(AlarmVerb::Close), of("already_acknowledged", true));
+    assert_eq!(refused(AlarmVerb::Resolve { result: "done".into() }), None);
+    assert_eq!(refused(AlarmVerb::Acknowledge), of("already_settled", true));
+    assert_eq!(refused(AlarmVerb::Reopen { reason: "again".into() }), None);
+    assert_eq!(refused(AlarmVerb::Acknowledge), of("already_acknowledged", true));
+    assert_eq!(refused(AlarmVerb::Dismiss { reason: FALSE_REASONS[0].into() }), None);
+    assert_eq!(refused(AlarmVerb::Close), None);
+    assert_eq!(
+        refused(AlarmVerb::Own { owner: "li".into(), note: String::new() }),
+        of("already_closed", true)
+    );
+}
+
+#[test]
+fn a_snooze_hides_an_open_alarm_until_its_time() {
+    let (mut north, on) = (Desk::new("north"), matter("alarm/north/a1"));
+    north.act(&on, raise("a1")).unwrap();
+    north.act(&on, Verb::Alarm(AlarmVerb::Acknowledge)).unwrap();
+    let until_us = UtcMicros(START + 60_000_000);
+    north.act(&on, Verb::Alarm(AlarmVerb::Snooze { until_us, reason: "later".into() })).unwrap();
+    let hidden = |desk: &Desk, at: i64| desk.book.alarms[&on].state().unwrap().is_snoozed(UtcMicros(at));
+    assert!(hidden(&north, until_us.0 - 1) && !hidden(&north, until_us.0) && !hidden(&north, until_us.0 + 1));
+    north
+        .act(&on, Verb::Alarm(AlarmVerb::Prioritise { level: Level::USUAL.up(), reason: String::new() }))
+        .unwrap();
+    assert!(!hidden(&north, until_us.0 - 1), "what is more urgent is seen");
+    assert_eq!(Level::ALL.map(|level| (level.get(), level.up().get())), [(1, 1), (2, 1), (3, 2), (4, 3)]);
+}
+
+#[test]
 fn a_flood_of_counts_costs_nothing() {
     let (mut north, on) = (Desk::new("north"), matter("alarm/north/a1"));
     north.act(&on, raise("a1")).unwrap();

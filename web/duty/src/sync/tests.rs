@@ -173,3 +173,23 @@ fn more_news_than_wait_are_found_by_comparing() {
     assert!(node.incidents == centre.book.incidents);
     assert_eq!(down.counters.compared, 2);
 }
+
+#[test]
+fn a_node_that_comes_to_stand_for_another_one_gets_what_concerns_that() {
+    let (mut centre, mut node, mut down) = (centre(), Book::default(), down());
+    let (own, other) = (centre.open("i1", &["north"]), centre.open("i2", &["south"]));
+    say_all(&mut down, &centre.book, &mut node, |_| ());
+    assert_eq!(node.incidents.keys().collect::<Vec<_>>(), [&own]);
+    let (acts, took) = (down.counters.acts, down.counters.took);
+    assert!(acts >= 1 && took == 1, "{:?}", down.counters);
+
+    let same = down.concern().clone();
+    down.concerns(same.clone());
+    assert!(down.is_in_step(), "nothing changed");
+    let both = same.own.iter().chain(&same.others).cloned().collect();
+    down.concerns(Concern { own: both, others: BTreeSet::new() });
+    assert!(!down.is_in_step());
+    say_all(&mut down, &centre.book, &mut node, |_| ());
+    assert_eq!(node.incidents.keys().collect::<Vec<_>>(), [&own, &other]);
+    assert!(down.counters.acts > acts && down.counters.took == 2, "{:?}", down.counters);
+}

@@ -16,7 +16,7 @@ export const rulesEn = {
   none: 'There are no rules', noneHint: 'Without one no alarm is raised. Begin with alarms of devices, or try one on the last days.',
   behind: (n: number) => `${plural(n, 'record')} not judged yet`, crowded: (n: number) => `${plural(n, 'event')} share alarms: there are too many causes`,
   columns: { state: 'State', name: 'Rule', looks: 'Looks for', where: 'Where', level: 'Level', did: 'Last 7 days', made: 'Changed' },
-  on: 'in use', off: 'off', level: (n: number) => `level ${n}`, alarms: (n: number, wrong: number) => (n === 0 ? 'no alarm' : wrong === 0 ? plural(n, 'alarm') : `${plural(n, 'alarm')}, ${number(wrong)} false`), open: (n: number) => `${number(n)} open`,
+  firstStart: 'first start', on: 'in use', off: 'off', level: (n: number) => `level ${n}`, alarms: (n: number, wrong: number) => (n === 0 ? 'no alarm' : wrong === 0 ? plural(n, 'alarm') : `${plural(n, 'alarm')}, ${number(wrong)} false`), open: (n: number) => `${number(n)} open`,
   conflict: 'changed at two places at once: the later one stands', origin: 'at every node', here: 'at the centre, over all nodes',
   everywhere: 'everywhere', cameras: (n: number) => plural(n, 'camera'), places: (n: number) => plural(n, 'place'), everyKind: 'every kind', always: 'always', hoursOf: (n: number) => plural(n, 'stretch of hours', 'stretches of hours'),
   when, fault, atLeast: (p: string) => `from ${p} on`,

@@ -8,7 +8,7 @@ export const rulesZhCn: RulesMessages = {
   none: '没有规则', noneHint: '没有规则就不会产生警情。可先从设备报警开始,或用最近几天的事件试算。',
   behind: (n) => `还有 ${number(n)} 条记录未研判`, crowded: (n) => `起因过多,${number(n)} 个事件合并计入警情`,
   columns: { state: '状态', name: '规则', looks: '条件', where: '范围', level: '级别', did: '近 7 天', made: '修改' },
-  on: '启用', off: '停用', level: (n) => `${n} 级`, alarms: (n, wrong) => (n === 0 ? '无警情' : wrong === 0 ? `${number(n)} 条警情` : `${number(n)} 条警情,其中误报 ${number(wrong)}`), open: (n) => `${number(n)} 条未办结`,
+  firstStart: '首次启动', on: '启用', off: '停用', level: (n) => `${n} 级`, alarms: (n, wrong) => (n === 0 ? '无警情' : wrong === 0 ? `${number(n)} 条警情` : `${number(n)} 条警情,其中误报 ${number(wrong)}`), open: (n) => `${number(n)} 条未办结`,
   conflict: '两处同时改过:以较晚者为准', origin: '在各节点研判', here: '在中心统一研判',
   everywhere: '不限', cameras: (n) => `${number(n)} 个摄像机`, places: (n) => `${number(n)} 个地点`, everyKind: '所有类型', always: '全天', hoursOf: (n) => `${number(n)} 段时间`,
   when: { each: '每个事件', threshold: '数值越限', repetition: '一段时间内多次', absence: '一段时间内没有事件', lasting: '持续过久' },
