@@ -171,7 +171,7 @@ pub async fn carry_out(
     let decided = app.auth.accounts.read().decide(name, order, Orderer { by, address, at })?;
     let Some(mut written) = decided else { return Ok(()) };
     if let Some(keep) = keep {
-        written.body["session"] = keep.hash().into();
+        keep.write(&mut written.body, "session");
     }
     app.auth.register.append(written.kind, written.body.clone()).await?;
     app.auth.accounts.write().take(written.kind, &written.body, at)?;

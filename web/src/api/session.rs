@@ -160,7 +160,7 @@ pub async fn logout(
     let mut row = json!({"by": principal.user().name.as_ref(), "address": principal.address().to_string()});
     if let Via::Session(key) = principal.via() {
         app.auth.sessions.close(&key);
-        row["session"] = key.hash().into();
+        key.write(&mut row, "session");
     }
     let written = app.auth.register.append(kinds::SESSION_CLOSED, row).await;
     written.map_err(|e| ApiError::internal("write the log-out to the journal", &e))?;
@@ -189,7 +189,7 @@ async fn opened(
     let new = NewSession::new().map_err(|e| ApiError::internal("open a session", &e))?;
     let mut row = json!({"by": user.name.as_ref(), "address": peer.address.ip().to_string(), "session": new.key.hash()});
     if let Some(old) = old {
-        row["replaces"] = old.hash().into();
+        old.write(&mut row, "replaces");
     }
     let written = app.auth.register.append(kinds::SESSION_OPENED, row).await;
     written.map_err(|e| ApiError::internal("write the log-in to the journal", &e))?;

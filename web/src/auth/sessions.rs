@@ -11,6 +11,7 @@ use std::time::Duration;
 use fengsui_config::clock::{Clock, MonoMicros, UtcMicros};
 use fengsui_config::limits;
 use parking_lot::Mutex;
+use serde_json::Value;
 
 use super::accounts::{Account, Accounts, Role};
 use super::kept::Kept;
@@ -30,6 +31,13 @@ impl SessionKey {
     #[must_use]
     pub fn hash(&self) -> String {
         hex::encode(self.0)
+    }
+
+    /// Writes it into the body of a record.
+    pub fn write(&self, body: &mut Value, member: &str) {
+        if let Some(body) = body.as_object_mut() {
+            body.insert(member.to_owned(), self.hash().into());
+        }
     }
 }
 
