@@ -64,8 +64,7 @@ impl User {
     }
 }
 
-/// A session that is not open yet.
-#[derive(Debug)]
+/// A session that is not open yet. Nothing prints it: its id opens everything.
 pub struct NewSession {
     /// Its id, which only the cookie keeps.
     pub id: String,

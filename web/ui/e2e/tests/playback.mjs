@@ -36,6 +36,13 @@ function outage({ spans = [] }) {
   return spans.find((span, i) => span.kind === 'gap' && spans[i - 1]?.kind === 'footage' && spans.slice(i).some((later) => later.kind === 'footage'));
 }
 
+/** Whether there is footage from `from` to `to`; the spans of two segments may be a moment apart. */
+function covers({ spans = [] }, from, to) {
+  let end = from;
+  for (const span of spans) if (span.kind === 'footage' && span.from_us <= end + 100_000) end = Math.max(end, span.to_us);
+  return end >= to;
+}
+
 function length({ spans = [] }) {
   return spans.filter((span) => span.kind === 'footage').reduce((sum, span) => sum + (span.to_us - span.from_us) / 1e6, 0);
 }
@@ -163,10 +170,13 @@ function standing() {
 
 /** Four cameras on one clock: three clicks after the first, and their bar codes tell how well they keep step. */
 async function four({ page, stack, check, figure, until, shot }) {
+  const cameras = [1, 3, 4, 5];
+  // A camera that lost its power a while ago has no picture to keep step with.
+  const whole = async (n) => covers(await timeline(page, n), (Date.now() - 42_000) * 1000, (Date.now() - 10_000) * 1000);
+  await until('half a minute of all four without a gap', async () => (await Promise.all(cameras.map(whole))).every(Boolean), 90_000);
   const start = Date.now() - 40_000;
   await page.goto(`${stack.url}/play?t=${new Date(start).toISOString()}`);
   await page.getByRole('tree').waitFor();
-  const cameras = [1, 3, 4, 5];
   for (const n of cameras) await page.locator(`[role=treeitem][data-code="${code(n)}"]`).click();
   const clips = new Map();
   for (const n of cameras) clips.set(n, await clip(stack, n, 'main'));
