@@ -171,9 +171,12 @@ impl StreamRecorder {
                     return Err(e);
                 }
             }
-            self.flush_due(place)?;
+            self.flush_if(place, SegmentWriter::is_full)?;
         }
-        self.flush_due(place)?;
+        // Age counts when nothing more is at hand. A recorder that is behind would write every picture by itself, be slower
+        // for it, and stay behind when what held it up is long over.
+        let now = place.now;
+        self.flush_if(place, |writer| writer.due(now))?;
         if !self.cell.is_due() {
             self.end(place, EndReason::Stopped)?;
             self.absent(GapReason::Policy, place.now);
@@ -183,8 +186,12 @@ impl StreamRecorder {
         Ok(Look::Stay)
     }
 
-    fn flush_due(&mut self, place: &mut Place<'_>) -> Result<(), StoreError> {
-        if self.active.as_ref().is_some_and(|a| a.writer.due(place.now)) { self.flush(place) } else { Ok(()) }
+    fn flush_if(
+        &mut self,
+        place: &mut Place<'_>,
+        due: impl FnOnce(&SegmentWriter) -> bool,
+    ) -> Result<(), StoreError> {
+        if self.active.as_ref().is_some_and(|a| due(&a.writer)) { self.flush(place) } else { Ok(()) }
     }
 
     /// The stream cannot be stored as it is (unknown coding, parameters that describe nothing): waits for its next run.

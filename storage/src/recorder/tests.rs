@@ -243,6 +243,23 @@ fn a_slow_disk_costs_whole_groups_and_says_so() {
 }
 
 #[test]
+fn a_recorder_that_is_behind_writes_whole_groups_and_not_picture_by_picture() {
+    let mut b = Bench::new(SimFs::new(1), &["v1"]);
+    b.due(&[key(1)]);
+    b.begin(key(1));
+    b.run(20.0);
+    let before = b.recorder.stats();
+    b.stall(30.0);
+    b.run(0.1);
+    let now = b.recorder.stats();
+    assert!(now.units - before.units >= 290, "{} pictures", now.units - before.units);
+    let writes = now.flushes - before.flushes;
+    assert!(writes <= 17, "{writes} writes for 15 groups of pictures: a slow disk would never be caught up with");
+    b.recorder.stop();
+    assert_eq!(b.stored(key(1)), b.pushed(key(1)));
+}
+
+#[test]
 fn after_a_kill_recording_goes_on_at_once_and_at_most_two_seconds_are_lost() {
     let mut b = Bench::new(SimFs::new(1), &["v1"]);
     b.due(&[key(1), key(2)]);

@@ -162,22 +162,27 @@ impl SegmentWriter {
         self.pending_bytes
     }
 
-    /// Whether a flush is due by age (`limits::FLUSH_AGE_MAX`), by size (`limits::FLUSH_BYTES_MAX`), or because the
-    /// newest unit is a key frame and enough is pending before it (`limits::FLUSH_AT_KEY_MIN`). Ask after
-    /// [`Self::push`]: a group that ends before a key frame keeps fragments and GOPs the same.
+    /// Whether the pending units make a group worth its write: by size (`limits::FLUSH_BYTES_MAX`), or because the newest
+    /// unit is a key frame and enough is pending before it (`limits::FLUSH_AT_KEY_MIN`). Ask after each [`Self::push`]: a
+    /// group that ends before a key frame keeps fragments and GOPs the same.
     #[must_use]
-    pub fn due(&self, now: UtcMicros) -> bool {
+    pub fn is_full(&self) -> bool {
         let (Some(first), Some(last)) = (self.pending.first(), self.pending.last()) else { return false };
-        let us = |d: std::time::Duration| i64::try_from(d.as_micros()).unwrap_or(i64::MAX);
         let at_key = last.track == Track::Video
             && last.key
-            && last.utc.since(first.utc) >= us(limits::FLUSH_AT_KEY_MIN);
+            && last.utc.since(first.utc) >= micros(limits::FLUSH_AT_KEY_MIN);
+        at_key || self.pending_bytes >= limits::FLUSH_BYTES_MAX
+    }
+
+    /// Whether a flush is due by size, at a key frame ([`Self::is_full`]) or by age (`limits::FLUSH_AGE_MAX`). Ask when
+    /// nothing more is at hand: of units that came late each would be due by age alone.
+    #[must_use]
+    pub fn due(&self, now: UtcMicros) -> bool {
+        let Some(first) = self.pending.first() else { return false };
         // A picture may have waited for its sweep; no clock is believed beyond that.
-        let earliest = UtcMicros(first.arrived.0.saturating_sub(us(limits::LEAN_SWEEP)));
+        let earliest = UtcMicros(first.arrived.0.saturating_sub(micros(limits::LEAN_SWEEP)));
         let here = first.utc.max(earliest).min(first.arrived);
-        at_key
-            || self.pending_bytes >= limits::FLUSH_BYTES_MAX
-            || now.since(here) >= us(limits::FLUSH_AGE_MAX)
+        self.is_full() || now.since(here) >= micros(limits::FLUSH_AGE_MAX)
     }
 
     /// Writes one group with its commit record. The newest picture of a moving stream stays pending, because only
@@ -262,6 +267,10 @@ impl SegmentWriter {
     pub fn abandon(self) -> Abandoned {
         Abandoned { path: self.path, committed: self.written, to: self.to, units: self.pending }
     }
+}
+
+fn micros(duration: std::time::Duration) -> i64 {
+    i64::try_from(duration.as_micros()).unwrap_or(i64::MAX)
 }
 
 /// How a segment is sealed.

@@ -1,4 +1,5 @@
-//! Memory of a node over time: resident bytes a camera, and whether they grow.
+//! Memory of a node over time: resident bytes a camera, what of them the rings hold, and whether they grow. On request the
+//! disk takes nothing for a while in between: what the rings took in meanwhile must be given back.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -7,6 +8,7 @@ use std::time::Duration;
 use super::node::{Node, NodeOptions};
 use super::room::{Puncher, Room};
 use super::simulator::{Simulator, SimulatorOptions};
+use crate::disk::stall::{self, StallDisk};
 use crate::figure::{Figure, Target};
 
 /// What to measure.
@@ -21,6 +23,9 @@ pub struct Options {
     /// Seconds from full recording to the first look
     #[arg(long, default_value_t = 30)]
     pub settle: u64,
+    /// Seconds for which the disk takes nothing, after the fourth tenth; a disk of its own, which keeps all footage
+    #[arg(long, default_value_t = 0)]
+    pub stall: u64,
     /// Let retina receive every camera
     #[arg(long)]
     pub retina: bool,
@@ -39,49 +44,106 @@ pub struct Options {
 const PARTS: usize = 10;
 /// Looks in each part.
 const LOOKS: u32 = 10;
+/// The part after which the disk stalls when that is asked for.
+const STALL_AFTER: usize = 4;
+/// Size of a disk that stalls; takes room only where it is written.
+const DISK_BYTES: u64 = 200 << 30;
 /// Numbers of cameras from which on what a node needs without any does not matter.
 const MANY: u32 = 100;
+
+/// Mean of some looks, in MiB a camera.
+#[derive(Debug, Clone, Copy, Default)]
+struct Part {
+    rss: f64,
+    ring: f64,
+}
+
+/// What holds the footage.
+enum Disk {
+    /// The directory, whose old footage is taken away where it would not fit.
+    Plain(Room),
+    /// One that can stall.
+    Stalling(StallDisk),
+}
+
+impl Disk {
+    fn new(options: &Options, out: &Path) -> io::Result<Self> {
+        let seconds = options.seconds + options.settle + 60;
+        if options.stall == 0 {
+            return Room::plan(out, options.cameras, seconds).map(Self::Plain);
+        }
+        if let Some(reason) = stall::missing() {
+            let what = format!("no disk that stalls: {reason}");
+            return Err(io::Error::new(io::ErrorKind::Unsupported, what));
+        }
+        Room::for_all(out, options.cameras, seconds)?;
+        StallDisk::new(out, DISK_BYTES).map(Self::Stalling).map_err(io::Error::other)
+    }
+
+    fn stall(&mut self, seconds: u64) -> io::Result<()> {
+        let Self::Stalling(disk) = self else { return Ok(()) };
+        disk.freeze().map_err(io::Error::other)?;
+        std::thread::sleep(Duration::from_secs(seconds));
+        disk.thaw().map_err(io::Error::other)
+    }
+}
 
 /// Runs it; hands each figure to `show` as soon as it is known.
 ///
 /// # Errors
-/// A program is missing or ends early, or there is not enough room.
+/// A program is missing or ends early, there is not enough room, or the disk that stalls cannot be had; see
+/// [`stall::missing`].
 pub fn run(options: &Options, show: &mut dyn FnMut(Figure)) -> io::Result<()> {
     let kept = if options.out.is_some() { None } else { Some(tempfile::tempdir()?) };
     let out = options.out.as_deref().or(kept.as_ref().map(tempfile::TempDir::path));
     let out = out.unwrap_or(Path::new("."));
     std::fs::create_dir_all(out)?;
-    let room = Room::plan(out, options.cameras, options.seconds + options.settle + 60)?;
+    let mut disk = Disk::new(options, out)?;
     let cameras = SimulatorOptions::new(options.cameras, &options.cache, options.small);
     let simulator = Simulator::start(&cameras, out)?;
-    let node_options = NodeOptions {
-        retina: options.retina,
-        scrub: room == Room::All,
-        ..NodeOptions::new(&out.join("node"))
-    };
+    let mut node_options = NodeOptions { retina: options.retina, ..NodeOptions::new(&out.join("node")) };
+    match &disk {
+        Disk::Plain(room) => node_options.scrub = *room == Room::All,
+        Disk::Stalling(disk) => node_options.volume = disk.root().join("footage"),
+    }
     let node = Node::start(&node_options, &simulator.urls()?)?;
-    let _puncher = (room == Room::Punch).then(|| Puncher::start(&node_options.volume));
+    let punch = matches!(disk, Disk::Plain(Room::Punch));
+    let _puncher = punch.then(|| Puncher::start(&node_options.volume));
     node.wait_recording(options.cameras, Duration::from_secs(180))?;
     std::thread::sleep(Duration::from_secs(options.settle));
     let n = options.cameras;
     let pause = Duration::from_secs(options.seconds) / (PARTS as u32 * LOOKS);
     let mut parts = Vec::new();
-    for part in 1..=PARTS {
-        let mut sum = 0.0;
-        for _ in 0..LOOKS {
-            std::thread::sleep(pause);
-            sum += node.process.usage()?.rss_bytes as f64;
+    for at in 1..=PARTS {
+        let part = watch(&node, n, pause)?;
+        for (what, value) in [("rss", part.rss), ("ring", part.ring)] {
+            let name = format!("memory_{n}_{what}_per_camera_at_{at}_of_{PARTS}");
+            show(Figure::new(name, value, "MiB", Target::Shown));
         }
-        let mean = sum / f64::from(LOOKS) / f64::from(1 << 20) / f64::from(n);
-        let name = format!("memory_{n}_rss_per_camera_at_{part}_of_{PARTS}");
-        show(Figure::new(name, mean, "MiB", Target::Shown));
-        parts.push(mean);
+        parts.push(part.rss);
+        if at == STALL_AFTER {
+            disk.stall(options.stall)?;
+        }
     }
     let most = parts.iter().copied().fold(0.0, f64::max);
     let target = if n >= MANY { Target::AtMost(1.0) } else { Target::Shown };
     show(Figure::new(format!("memory_{n}_rss_per_camera_max"), most, "MiB", target));
     show(Figure::new(format!("memory_{n}_growth"), growth(&parts), "x", Target::AtMost(1.05)));
+    let lost = node.metrics()?.value("fengsui_recorder_dropped_units_total")?;
+    show(Figure::new(format!("memory_{n}_lost_to_the_disk"), lost, "units", Target::Shown));
     node.stop()
+}
+
+/// One part of the time.
+fn watch(node: &Node, cameras: u32, pause: Duration) -> io::Result<Part> {
+    let mut sum = Part::default();
+    for _ in 0..LOOKS {
+        std::thread::sleep(pause);
+        sum.rss += node.process.usage()?.rss_bytes as f64;
+        sum.ring += node.metrics()?.value("fengsui_hub_ring_bytes")?;
+    }
+    let scale = f64::from(LOOKS) * f64::from(1 << 20) * f64::from(cameras);
+    Ok(Part { rss: sum.rss / scale, ring: sum.ring / scale })
 }
 
 /// The last quarter over the second one: in the first a node may still be settling.
