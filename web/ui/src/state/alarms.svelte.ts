@@ -317,6 +317,8 @@ export class AlarmLook {
   error = $state.raw<unknown>();
   /** What another node holds for it; undefined until it, or its silence, is known. */
   held = $state.raw<AlarmHeld>();
+  /** This server itself did not answer that question. */
+  holdRefused = $state(false);
   private id = '';
   private asked = 0;
   private timer: ReturnType<typeof setTimeout> | undefined;
@@ -340,6 +342,7 @@ export class AlarmLook {
     this.id = id;
     this.data = undefined;
     this.held = undefined;
+    this.holdRefused = false;
     this.error = undefined;
     await this.reload();
   }
@@ -355,17 +358,19 @@ export class AlarmLook {
       if (mine !== this.asked) return;
       this.data = data;
       this.error = undefined;
-      if (data.held_by && data.alarm.hold_days > 0) void this.askHold(id, data.held_by, mine);
+      if (data.held_by && data.alarm.hold_days > 0) void this.askHold(id, mine);
     } catch (cause) {
       if (mine === this.asked) this.error = cause;
     }
   }
 
   /** The page does not wait for another node. */
-  private async askHold(id: string, node: string, mine: number): Promise<void> {
-    const silent = { node, hold: null, missing: { node, why: 'no_answer' } };
-    const held = await getHeld(api, id).catch(() => silent);
-    if (mine === this.asked) this.held = held;
+  private async askHold(id: string, mine: number): Promise<void> {
+    const held = await getHeld(api, id).catch(() => undefined);
+    if (mine !== this.asked) return;
+    this.holdRefused = held === undefined;
+    // What was known before is still the best that is known.
+    this.held = held ?? this.held;
   }
 }
 

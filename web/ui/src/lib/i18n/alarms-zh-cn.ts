@@ -31,7 +31,7 @@ export const alarmsZhCn: AlarmMessages = {
   page: {
     live: '实时', before: '前 10 秒', neighbours: '最近的摄像机', noNeighbours: '附近没有其他摄像机：请为摄像机填写坐标，或归入同一监控点。', noCamera: '此警情不属于摄像机', noCameraHint: '如属于监控点，下方为该监控点的摄像机。', toPlay: '完整录像', toWall: '上视频墙',
     facts: '详情', history: '处置记录', rule: '规则', kind: '类别', where: '地点', camera: '摄像机', site: '监控点', node: '节点', first: '首次事件', last: '最近事件', count: '事件次数', raised: '产生', due: '时限', owner: '责任人', nobody: '无', state: '状态', since: '自', outcome: '结果', text: '说明', incident: '案（事）件', event: '事件', openEvent: '查看逐条记录',
-    hold: '录像', held: (from, to, until) => `已保全 ${from} 至 ${to}${until === '' ? '' : `，保留到 ${until}`}`, notHeld: '未保全：规则未要求', heldBy: (node) => `于节点 ${node}`, holdAsked: (node) => `正在查询节点 ${node}`, holdUnknown: (node) => `未知：节点 ${node} 没有应答；该节点会自行保全`, holdWaits: (days) => `将保全 ${number(days)} 天`,
+    hold: '录像', held: (from, to, until) => `已保全 ${from} 至 ${to}${until === '' ? '' : `，保留到 ${until}`}`, notHeld: '未保全：规则未要求', heldBy: (node) => `于节点 ${node}`, holdAsked: (node) => `正在查询节点 ${node}`, holdUnknown: (node) => `未知：节点 ${node} 没有应答；该节点会自行保全`, holdRefused: '未知：本服务器未能查询；该节点会自行保全', holdWaits: (days) => `将保全 ${number(days)} 天`,
     gone: '没有此警情', goneHint: '它可能属于其他节点，或地址有误。', noId: '没有选择警情', toList: '返回警情列表', replay: '从前 10 秒播放', metres: (s) => `相距 ${s}`, sameSite: '同一监控点',
     acknowledgedBy: '接警', settledBy: '处置', closedBy: '关闭', by: (who, at) => `${who}，${at}`,
   },
