@@ -106,6 +106,9 @@ pub struct VolumeDetail {
     pub move_failures: u64,
     /// Why segments wait longer than they should, or the last move failed.
     pub alarm: Option<String>,
+    /// How long the last round of writing to all its streams took, or the running one has so far if that is longer. With
+    /// more than two seconds pictures wait in memory.
+    pub round_us: u64,
 }
 
 /// An order for a volume.

@@ -176,6 +176,7 @@ impl Recordings for FakeRecordings {
             moved_bytes: 0,
             move_failures: 0,
             alarm: None,
+            round_us: 120_000,
         }]
     }
     fn order(&self, volume: &str, order: VolumeOrder) -> Result<(), OrderRefused> {

@@ -25,7 +25,7 @@ mod worker;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -46,7 +46,7 @@ pub use stats::{RecorderStats, StreamRecording};
 
 use keeper::Keeper;
 use moves::{Mover, Moves};
-use stats::StreamCell;
+use stats::{Round, StreamCell};
 use stream::StreamRecorder;
 use worker::Worker;
 
@@ -91,8 +91,7 @@ struct VolumeCell {
     reload: AtomicBool,
     /// Its names have not been compared with the catalogue since it came (back).
     unchecked: AtomicBool,
-    /// How long the last look at its streams took, in microseconds.
-    look_us: AtomicU64,
+    round: Round,
     moves: moves::Totals,
 }
 
@@ -236,7 +235,7 @@ impl Recorder {
                 inbox: Mutex::default(),
                 reload: AtomicBool::new(false),
                 unchecked: AtomicBool::new(true),
-                look_us: AtomicU64::new(0),
+                round: Round::default(),
                 moves: moves::Totals::default(),
             });
             volumes.push(volume);

@@ -59,6 +59,8 @@ pub struct VolumeLoad {
     pub failures: u64,
     /// Why segments wait longer than they should, or the last move failed.
     pub alarm: Option<String>,
+    /// How long the last round of writing to all its streams took, or the running one has so far if that is longer.
+    pub round: Duration,
 }
 
 /// Names a closed segment.
@@ -285,6 +287,7 @@ impl Core {
                 moved_bytes: load(&cell.moves.moved_bytes),
                 failures: load(&cell.moves.failures),
                 alarm,
+                round: cell.round.took(mono),
             }
         };
         self.volumes.iter().zip(&statuses).enumerate().map(load).collect()
@@ -443,7 +446,7 @@ impl Core {
     /// Lets the writers of both volumes go first; `false` when the recorder stops.
     fn give_way(&self, to: &VolumeCell, from: &VolumeCell) -> bool {
         let behind = |cell: &VolumeCell| {
-            u128::from(cell.look_us.load(Ordering::Relaxed)) > limits::MOVE_YIELD_AFTER.as_micros()
+            cell.round.took(self.options.clock.mono()) > limits::MOVE_YIELD_AFTER
         };
         let mut waited = Duration::ZERO;
         while (behind(to) || behind(from)) && waited < limits::MOVE_YIELD_MAX && !self.is_stopping() {

@@ -1,8 +1,9 @@
 //! What the recorder tells about itself.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
 
-use fengsui_config::clock::UtcMicros;
+use fengsui_config::clock::{MonoMicros, UtcMicros};
 use fengsui_config::ids::{StreamKey, VolumeId};
 use parking_lot::Mutex;
 use serde::Serialize;
@@ -108,6 +109,33 @@ impl Totals {
     }
 }
 
+/// How long a volume's writer takes for a round through all its streams.
+#[derive(Debug, Default)]
+pub(super) struct Round {
+    /// When the running one began, one more than its time; 0 when none runs.
+    began: AtomicU64,
+    /// What the last one took, in microseconds.
+    took: AtomicU64,
+}
+
+impl Round {
+    pub(super) fn begin(&self, now: MonoMicros) {
+        self.began.store(now.0.saturating_add(1), Ordering::Relaxed);
+    }
+
+    pub(super) fn end(&self, now: MonoMicros) {
+        let began = self.began.swap(0, Ordering::Relaxed);
+        self.took.store(now.0.saturating_sub(began.saturating_sub(1)), Ordering::Relaxed);
+    }
+
+    /// The last round, or the running one once it takes longer: a disk that hangs does not end its round.
+    pub(super) fn took(&self, now: MonoMicros) -> Duration {
+        let began = self.began.load(Ordering::Relaxed);
+        let running = if began == 0 { 0 } else { now.0.saturating_sub(began - 1) };
+        Duration::from_micros(self.took.load(Ordering::Relaxed).max(running))
+    }
+}
+
 /// One stream as all threads see it.
 #[derive(Debug)]
 pub(super) struct StreamCell {
@@ -163,5 +191,24 @@ impl StreamCell {
 
     pub(super) fn snapshot(&self) -> StreamRecording {
         self.state.lock().clone()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_round_that_does_not_end_is_told_while_it_lasts() {
+        let (round, at) = (Round::default(), |ms: u64| MonoMicros(ms * 1000));
+        assert_eq!(round.took(at(5)), Duration::ZERO);
+        round.begin(at(0));
+        round.end(at(100));
+        assert_eq!(round.took(at(900)), Duration::from_millis(100));
+        round.begin(at(1000));
+        assert_eq!(round.took(at(1050)), Duration::from_millis(100), "the last one, until this takes longer");
+        assert_eq!(round.took(at(8000)), Duration::from_secs(7));
+        round.end(at(9000));
+        assert_eq!(round.took(at(9999)), Duration::from_secs(8));
     }
 }

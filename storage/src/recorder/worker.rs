@@ -78,6 +78,7 @@ impl Worker {
     pub(super) fn step(&mut self) {
         let (utc, mono) = (self.core.options.clock.utc(), self.core.options.clock.mono());
         if let Some(cell) = self.core.volumes.get(self.index) {
+            cell.round.begin(mono);
             self.streams.append(&mut cell.inbox.lock());
         }
         self.count = self.streams.len();
@@ -93,8 +94,7 @@ impl Worker {
             self.sync(mono);
         }
         if let Some(cell) = self.core.volumes.get(self.index) {
-            let took = self.core.options.clock.mono().since(mono);
-            cell.look_us.store(u64::try_from(took.as_micros()).unwrap_or(u64::MAX), Ordering::Relaxed);
+            cell.round.end(self.core.options.clock.mono());
         }
     }
 

@@ -202,5 +202,6 @@ fn detail(v: VolumeStatus, load: VolumeLoad) -> VolumeDetail {
         moved_bytes: load.moved_bytes,
         move_failures: load.failures,
         alarm: load.alarm,
+        round_us: u64::try_from(load.round.as_micros()).unwrap_or(u64::MAX),
     }
 }

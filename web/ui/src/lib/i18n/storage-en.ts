@@ -15,6 +15,7 @@ export const storageEn = {
     kind: { direct: 'written directly', staged: (stage: string) => `open segments are written on ${stage}`, stage: 'stage: open segments of other volumes are written here' },
     fill: (id: string, used: string) => `Fill of ${id}: ${used}`, footage: 'Closed footage', other: 'Other files, footage being written included', free: 'Free', reserve: 'Reserve, left free', of: (part: string, all: string) => `${part} of ${all}`,
     weight: 'Share of new footage', weightOf: (percent: number) => `${percent} % of what its free room gives`, stored: 'Stored', open: 'Being written', waiting: 'Waiting to be moved', moved: 'Moved since start', failures: 'Moves failed since start',
+    round: 'A round of writing takes', roundOf: (seconds: number) => `${seconds.toLocaleString('en', { minimumFractionDigits: 1, maximumFractionDigits: 1 })} s`, roundSlow: 'slow: pictures wait in memory',
     since: 'In this state since', countedHint: 'Segments are counted every ten seconds.', unknownSize: 'Its size is not known while it is not there.',
     orders: { use: 'Use again', drain: 'Drain', evacuate: 'Move everything away', adopt: 'Take over the disk', replace: 'Use the new disk', replace_folder: 'Use a plain folder' },
     ask: {

@@ -15,6 +15,7 @@ export const storageZhCn: StorageMessages = {
     kind: { direct: '直接写入', staged: (stage) => `未完成的录像段写在 ${stage}`, stage: '缓冲卷：其他卷未完成的录像段写在此处' },
     fill: (id, used) => `${id} 已用：${used}`, footage: '已完成录像', other: '其他（含正在写入的录像）', free: '剩余', reserve: '保留空间', of: (part, all) => `${part}，共 ${all}`,
     weight: '新录像份额', weightOf: (percent) => `按剩余空间的 ${percent}%`, stored: '已存', open: '正在写入', waiting: '等待移动', moved: '启动以来已移动', failures: '启动以来移动失败',
+    round: '写入一轮用时', roundOf: (seconds) => `${seconds.toLocaleString('zh-CN', { minimumFractionDigits: 1, maximumFractionDigits: 1 })} 秒`, roundSlow: '过慢：画面在内存中等待写入',
     since: '此状态始于', countedHint: '录像段每十秒统计一次。', unknownSize: '卷不在位，容量未知。',
     orders: { use: '恢复写入', drain: '停止写入', evacuate: '全部迁出', adopt: '接管此盘', replace: '启用新盘', replace_folder: '启用普通目录' },
     ask: {

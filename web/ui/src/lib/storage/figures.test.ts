@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { brokenLink, fill, forecastTone, passFigures, percent, queryOf, readHold, readRange, waterMarks } from './figures';
+import { brokenLink, fill, forecastTone, passFigures, percent, queryOf, readHold, readRange, slow, waterMarks } from './figures';
 
 const pass = { started_us: 0, finished_us: null, segments: 1, bytes: 0, skipped: 0, damaged: 0, repaired: 0 };
 
@@ -11,6 +11,10 @@ test('the parts of a volume add up to its size, whatever else lies on it', () =>
   expect(late && late.footage + late.other + late.free).toBeCloseTo(1);
   expect(late?.other).toBe(0);
   expect(fill({ total_bytes: 0, free_bytes: 0, reserve_bytes: 100, bytes: 0 })).toBeUndefined();
+});
+
+test('a writer is slow when pictures wait longer for it than they are meant to', () => {
+  expect([120_000, 2_000_000, 2_000_001].map((round_us) => slow({ round_us }))).toEqual([false, false, true]);
 });
 
 test('a pass is timed by the rate measured, and never through before it says so', () => {

@@ -13,6 +13,13 @@ export interface Fill {
   reserveAt: number;
 }
 
+/** A writer that takes longer for a round than a picture is meant to wait in memory. */
+const ROUND_SLOW_US = 2_000_000;
+
+export function slow(volume: Pick<VolumeDetail, 'round_us'>): boolean {
+  return volume.round_us > ROUND_SLOW_US;
+}
+
 export function fill(volume: Pick<VolumeDetail, 'total_bytes' | 'free_bytes' | 'reserve_bytes' | 'bytes'>): Fill | undefined {
   const total = volume.total_bytes;
   if (total <= 0) return undefined;

@@ -22,6 +22,7 @@ export interface VolumeDetail extends VolumeState {
   moved_bytes: number;
   move_failures: number;
   alarm: string | null;
+  round_us: number;
 }
 export interface VolumeList {
   volumes: VolumeDetail[];
