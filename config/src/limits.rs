@@ -483,6 +483,8 @@ pub const EVENT_LOST_WINDOW: Duration = Duration::from_secs(10);
 pub const EVENT_LOST_OVER_AFTER: Duration = Duration::from_secs(60);
 /// How long a volume must be in a state before it is told.
 pub const EVENT_VOLUME_AFTER: Duration = Duration::from_secs(3);
+/// How long no picture must be lost to slow volumes before that is over.
+pub const EVENT_SLOW_OVER_AFTER: Duration = Duration::from_secs(60);
 /// How long the journal must write without a failure before its trouble is over.
 pub const EVENT_JOURNAL_OVER_AFTER: Duration = Duration::from_secs(60);
 /// Tokens of devices and other systems, revoked ones included.

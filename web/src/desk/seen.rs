@@ -18,7 +18,12 @@ pub(super) fn look(app: &App) -> Seen {
         id: v.id,
         detail: v.detail,
     });
-    Seen { cameras, volumes: volumes.collect(), journal_errors: app.auth.register.errors() }
+    Seen {
+        cameras,
+        volumes: volumes.collect(),
+        lost_to_disks: app.media.stats().recorder_dropped_units,
+        journal_errors: app.auth.register.errors(),
+    }
 }
 
 fn camera(app: &App, camera: &Camera) -> CameraSeen {

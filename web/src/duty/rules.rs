@@ -485,7 +485,7 @@ pub fn built_in_rules() -> Vec<(&'static str, RuleBody)> {
         hold_days: 30,
     };
     let alarm = Some(Priority::Alarm);
-    let storage = ["storage.volume", "node.journal", "node.key"];
+    let storage = ["storage.volume", "storage.slow", "node.journal", "node.key"];
     vec![
         (
             "devices",

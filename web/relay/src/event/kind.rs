@@ -45,6 +45,8 @@ event_kinds! {
     CameraPictureLost = "camera.picture_lost";
     /// A volume changed its state.
     StorageVolume = "storage.volume";
+    /// Pictures came faster than volumes took them, and some are lost.
+    StorageSlow = "storage.slow";
     /// The journal could not be written, or was found changed or cut.
     NodeJournal = "node.journal";
     /// The node signs with another key than before.

@@ -1,7 +1,7 @@
 //! From states to events: compares what a node looks like with what was told of it. Pure; time is an argument.
 //!
 //! Everything that can be wrong is a *part* with a name (`link:<camera>`, `gap:<camera>`, `clock:<camera>`,
-//! `picture:<camera>`, `volume:<id>`, `journal`). A part is told once when it opens and once when it closes, after the state
+//! `picture:<camera>`, `volume:<id>`, `slow`, `journal`). A part is told once when it opens and once when it closes, after the state
 //! has held for a named time. What was told before a restart comes from the journal ([`EventRows::open_parts`]), so a start
 //! tells nothing twice and closes what got well meanwhile.
 //!
@@ -74,12 +74,20 @@ pub struct Seen {
     pub cameras: Vec<CameraSeen>,
     /// Its volumes.
     pub volumes: Vec<VolumeSeen>,
+    /// Pictures and sounds lost because volumes were too slow, in this process's life.
+    pub lost_to_disks: u64,
     /// Failed writes of the journal and its head in this process's life.
     pub journal_errors: u64,
 }
 
 /// The part that a stop opens and a start closes.
 const NODE_PART: &str = "node";
+/// The part of pictures that volumes were too slow for.
+const SLOW_PART: &str = "slow";
+/// The part of the journal.
+const JOURNAL_PART: &str = "journal";
+/// The cause of everything that the node's disks do not record.
+const RECORDING_CAUSE: &str = "storage/recording";
 /// Parts of events that others tell, who know themselves whether they are over: the links of nodes, and who stands in for whom.
 const PARTS_OF_OTHERS: [&str; 2] = ["link", "standby"];
 
@@ -121,6 +129,16 @@ struct Loss {
     lost: u64,
 }
 
+/// A counter of what must not happen at all.
+#[derive(Debug, Clone, Copy)]
+struct Counter {
+    known: u64,
+    /// When it grew last.
+    grew: MonoMicros,
+    /// Where it stood before what is told now.
+    from: u64,
+}
+
 /// Compares looks with what was told.
 #[derive(Debug)]
 pub struct Watch {
@@ -129,7 +147,7 @@ pub struct Watch {
     /// Since when each part has been wrong (true) or right again (false), while that is not told.
     since: BTreeMap<String, (bool, Since)>,
     losses: BTreeMap<CameraId, Loss>,
-    journal: Option<(u64, MonoMicros)>,
+    counters: BTreeMap<&'static str, Counter>,
 }
 
 /// When a look is made.
@@ -157,7 +175,7 @@ impl Watch {
             told: told.collect(),
             since: BTreeMap::new(),
             losses: BTreeMap::new(),
-            journal: None,
+            counters: BTreeMap::new(),
         }
     }
 
@@ -176,8 +194,9 @@ impl Watch {
             self.volume(now, volume, &mut events);
             parts.insert(format!("volume:{}", volume.id));
         }
+        self.slow(now, seen.lost_to_disks, &mut events);
         self.journal(now, seen.journal_errors, &mut events);
-        parts.insert("journal".to_owned());
+        parts.extend([SLOW_PART, JOURNAL_PART].map(str::to_owned));
         self.gone(now, &parts, &mut events);
         events
     }
@@ -368,21 +387,43 @@ impl Watch {
         }));
     }
 
-    fn journal(&mut self, now: Now, errors: u64, events: &mut Vec<Event>) {
-        let (known, since) = self.journal.unwrap_or((0, now.mono));
-        let grew = errors > known;
-        if grew || self.journal.is_none() {
-            self.journal = Some((errors, now.mono));
-        }
-        let quiet = now.mono.since(since) >= limits::EVENT_JOURNAL_OVER_AFTER;
-        let wrong = if grew { Some(true) } else { Some(false).filter(|_| quiet) };
-        let finding = Finding { wrong, after: (Duration::ZERO, Duration::ZERO), state: None };
-        let event = match self.turned(now, "journal", &finding) {
+    /// Wrong when a counter has grown, right when it has stood for `over_after`.
+    fn counted(&mut self, now: Now, part: &'static str, count: u64, over_after: Duration) -> Finding {
+        let told = self.told.contains_key(part);
+        let fresh = Counter { known: 0, grew: now.mono, from: 0 };
+        let counter = self.counters.entry(part).or_insert(fresh);
+        let wrong = if count > counter.known {
+            let from = if told { counter.from } else { counter.known };
+            *counter = Counter { known: count, grew: now.mono, from };
+            Some(true)
+        } else {
+            Some(false).filter(|_| now.mono.since(counter.grew) >= over_after)
+        };
+        Finding { wrong, after: (Duration::ZERO, Duration::ZERO), state: None }
+    }
+
+    fn slow(&mut self, now: Now, lost: u64, events: &mut Vec<Event>) {
+        let finding = self.counted(now, SLOW_PART, lost, limits::EVENT_SLOW_OVER_AFTER);
+        let event = match self.turned(now, SLOW_PART, &finding) {
             Some((true, at)) => {
-                let cause = "node/journal".to_owned();
-                Some(self.opens("journal", cause, EventKind::NodeJournal, Priority::Alarm, at, None))
+                let (cause, kind) = (RECORDING_CAUSE.to_owned(), EventKind::StorageSlow);
+                Some(self.opens(SLOW_PART, cause, kind, Priority::Alarm, at, None))
             }
-            Some((false, at)) => self.closes("journal", EventKind::NodeJournal, at),
+            Some((false, at)) => self.closes(SLOW_PART, EventKind::StorageSlow, at),
+            None => None,
+        };
+        let from = self.counters.get(SLOW_PART).map_or(0, |counter| counter.from);
+        events.extend(event.map(|e| e.fact("pictures", lost.saturating_sub(from))));
+    }
+
+    fn journal(&mut self, now: Now, errors: u64, events: &mut Vec<Event>) {
+        let finding = self.counted(now, JOURNAL_PART, errors, limits::EVENT_JOURNAL_OVER_AFTER);
+        let event = match self.turned(now, JOURNAL_PART, &finding) {
+            Some((true, at)) => {
+                let (cause, kind) = ("node/journal".to_owned(), EventKind::NodeJournal);
+                Some(self.opens(JOURNAL_PART, cause, kind, Priority::Alarm, at, None))
+            }
+            Some((false, at)) => self.closes(JOURNAL_PART, EventKind::NodeJournal, at),
             None => None,
         };
         events.extend(event.map(|e| e.fact("errors", errors)));
@@ -433,7 +474,7 @@ fn disabled(seen: &CameraSeen) -> Value {
 fn gap_cause(camera: CameraId, reason: Option<GapReason>, key: bool) -> (String, Priority) {
     let priority = if key { Priority::Alarm } else { Priority::Normal };
     if is_of_disks(reason) {
-        return ("storage/recording".to_owned(), Priority::Alarm);
+        return (RECORDING_CAUSE.to_owned(), Priority::Alarm);
     }
     (format!("link/{camera}"), priority)
 }

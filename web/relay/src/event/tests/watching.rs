@@ -232,6 +232,29 @@ fn volumes_tell_each_wrong_state_and_the_end() {
 }
 
 #[test]
+fn pictures_lost_to_slow_volumes_are_an_alarm_with_their_number_until_no_more_are() {
+    let mut desk = Desk::new();
+    let lost = |lost_to_disks| Seen { lost_to_disks, ..Seen::default() };
+    desk.for_ms(5_000, &lost(0));
+    let told = desk.for_ms(500, &lost(40));
+    assert_eq!(kinds_of(&told), [EventKind::StorageSlow], "at once");
+    assert_eq!((told[0].priority, told[0].phase), (Priority::Alarm, Phase::Opens));
+    assert_eq!(told[0].data["pictures"], 40);
+    for n in 1..20 {
+        assert!(desk.for_ms(10_000, &lost(40 + n)).is_empty(), "one row however long it lasts");
+    }
+    let told = desk.for_ms(120_000, &lost(59));
+    assert_eq!((kinds_of(&told), told[0].phase), (vec![EventKind::StorageSlow], Phase::Closes));
+    assert_eq!(told[0].data["pictures"], 59, "all of them");
+    let told = desk.for_ms(500, &lost(66));
+    assert_eq!(told[0].data["pictures"], 7, "those of before were told");
+    desk.restart();
+    assert!(desk.for_ms(30_000, &lost(0)).is_empty());
+    let told = desk.for_ms(60_000, &lost(0));
+    assert_eq!((told.len(), told[0].phase), (1, Phase::Closes), "a node that begins anew loses nothing");
+}
+
+#[test]
 fn the_journals_own_failures_are_told_when_it_writes_again() {
     let mut desk = Desk::new();
     let errors = |journal_errors| Seen { journal_errors, ..Seen::default() };

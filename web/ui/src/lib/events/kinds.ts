@@ -8,6 +8,7 @@ export const EVENT_KINDS: EventKind[] = [
   'camera.clock_offset',
   'camera.picture_lost',
   'storage.volume',
+  'storage.slow',
   'node.journal',
   'node.key',
   'node.started',

@@ -11,6 +11,7 @@ export type EventKind =
   | 'camera.clock_offset'
   | 'camera.picture_lost'
   | 'storage.volume'
+  | 'storage.slow'
   | 'node.journal'
   | 'node.key'
   | 'node.started'

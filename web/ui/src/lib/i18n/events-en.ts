@@ -12,6 +12,7 @@ const kinds: Record<EventKind, string> = {
   'camera.clock_offset': 'Camera clock off',
   'camera.picture_lost': 'Pictures lost',
   'storage.volume': 'Volume state',
+  'storage.slow': 'Disk too slow, pictures lost',
   'node.journal': 'Journal trouble',
   'node.key': 'Another node key',
   'node.started': 'Server started',
@@ -45,7 +46,7 @@ export const eventsEn = {
   mark: 'Mark a camera', marked: 'The mark is noted.', markTitle: 'Mark a camera', markLead: 'A mark is an event of its own, with your name and the time.', markText: 'What is to be seen', markTextHint: 'At most 500 characters.', markNeeds: 'Write what is to be seen.', markLong: 'This has more than 500 characters.', markCamera: 'Choose a camera.', markAlarm: 'Alarm: somebody must look now', markSubmit: 'Mark', working: 'Working …',
   origin: 'Node', everyNode: 'All nodes', at: (node: string) => `at ${node}`, ahead: 'ahead of its record', aheadHint: 'This alarm came at once; its record is still on its way and takes its place.',
   fact: {
-    failure: 'reason', detail: 'details', reason: 'reason', offset_us: 'clock offset', lost_packets: 'packets lost', volume: 'volume', state: 'state', errors: 'failed writes', version: 'version', unclean: 'the run before ended without a stop', input: 'input', found: 'found', key: 'key', before: 'before', gone: 'no longer configured', disabled: 'disabled', causes: 'causes', node: 'node', heard_us: 'last heard', by: 'by', cameras: 'cameras', segments: 'files', bytes: 'bytes', refused: 'refused',
+    failure: 'reason', detail: 'details', reason: 'reason', offset_us: 'clock offset', lost_packets: 'packets lost', pictures: 'pictures and sounds lost', volume: 'volume', state: 'state', errors: 'failed writes', version: 'version', unclean: 'the run before ended without a stop', input: 'input', found: 'found', key: 'key', before: 'before', gone: 'no longer configured', disabled: 'disabled', causes: 'causes', node: 'node', heard_us: 'last heard', by: 'by', cameras: 'cameras', segments: 'files', bytes: 'bytes', refused: 'refused',
   } as Record<string, string>,
   values: { on: 'on', off: 'off', pulse: 'pulse', full: 'full', error: 'error', missing: 'missing', ok: 'normal', true: 'yes' } as Record<string, string>,
   tokens: {

@@ -13,6 +13,7 @@ export const eventsZhCn: EventsMessages = {
     'camera.clock_offset': '摄像机时钟偏差',
     'camera.picture_lost': '画面丢失',
     'storage.volume': '存储卷状态',
+    'storage.slow': '磁盘过慢，画面未能录下',
     'node.journal': '日志异常',
     'node.key': '节点密钥改变',
     'node.started': '服务器启动',
@@ -40,7 +41,7 @@ export const eventsZhCn: EventsMessages = {
   mark: '标记摄像机', marked: '标记已写入。', markTitle: '标记摄像机', markLead: '标记是一条事件，带有您的用户名和时间。', markText: '看到的情况', markTextHint: '最多 500 个字符。', markNeeds: '请写明看到的情况。', markLong: '超过 500 个字符。', markCamera: '请选择摄像机。', markAlarm: '警情：需要立即有人查看', markSubmit: '标记', working: '正在处理…',
   origin: '节点', everyNode: '全部节点', at: (node) => `节点 ${node}`, ahead: '先行到达', aheadHint: '此警情先行到达，其记录仍在途中，到达后取代。',
   fact: {
-    failure: '原因', detail: '说明', reason: '原因', offset_us: '时钟偏差', lost_packets: '丢包', volume: '存储卷', state: '状态', errors: '写入失败', version: '版本', unclean: '上次运行未正常停止', input: '输入', found: '检查结果', key: '密钥', before: '之前', gone: '已不在配置中', disabled: '已停用', causes: '原因列表', node: '节点', heard_us: '最近消息', by: '代录节点', cameras: '摄像机', segments: '文件', bytes: '字节', refused: '被拒',
+    failure: '原因', detail: '说明', reason: '原因', offset_us: '时钟偏差', lost_packets: '丢包', pictures: '未录下的音视频帧数', volume: '存储卷', state: '状态', errors: '写入失败', version: '版本', unclean: '上次运行未正常停止', input: '输入', found: '检查结果', key: '密钥', before: '之前', gone: '已不在配置中', disabled: '已停用', causes: '原因列表', node: '节点', heard_us: '最近消息', by: '代录节点', cameras: '摄像机', segments: '文件', bytes: '字节', refused: '被拒',
   },
   values: { on: '接通', off: '断开', pulse: '脉冲', full: '已满', error: '故障', missing: '缺失', ok: '正常', true: '是' },
   tokens: {
