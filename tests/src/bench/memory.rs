@@ -1,9 +1,13 @@
 //! Memory of a node over time: resident bytes a camera, what of them the rings hold, and whether they grow. On request the
-//! disk takes nothing for a while in between: what the rings took in meanwhile must be given back.
+//! disk takes nothing for a while in between, or another program writes to it as fast as it can: what the rings took in
+//! meanwhile must be given back, and the recorder must come back to where it was.
 
-use std::io;
+use std::fs::File;
+use std::io::{self, Seek as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+
+use fengsui_config::clock::{Clock as _, SystemClock};
 
 use super::node::{Node, NodeOptions};
 use super::room::{Puncher, Room};
@@ -26,6 +30,9 @@ pub struct Options {
     /// Seconds for which the disk takes nothing, after the fourth tenth; a disk of its own, which keeps all footage
     #[arg(long, default_value_t = 0)]
     pub stall: u64,
+    /// Seconds for which another program writes to the same disk as fast as it can, after the fourth tenth
+    #[arg(long, default_value_t = 0)]
+    pub beside: u64,
     /// Let retina receive every camera
     #[arg(long)]
     pub retina: bool,
@@ -44,8 +51,11 @@ pub struct Options {
 const PARTS: usize = 10;
 /// Looks in each part.
 const LOOKS: u32 = 10;
-/// The part after which the disk stalls when that is asked for.
-const STALL_AFTER: usize = 4;
+/// The part after which the disk is disturbed when that is asked for.
+const DISTURBED_AFTER: usize = 4;
+/// Bytes of the file that another program writes, again and again.
+const BESIDE_BYTES: usize = 4 << 30;
+const BESIDE_BLOCK: usize = 1 << 20;
 /// Size of a disk that stalls; takes room only where it is written.
 const DISK_BYTES: u64 = 200 << 30;
 /// Numbers of cameras from which on what a node needs without any does not matter.
@@ -121,8 +131,9 @@ pub fn run(options: &Options, show: &mut dyn FnMut(Figure)) -> io::Result<()> {
             show(Figure::new(name, value, "MiB", Target::Shown));
         }
         parts.push(part.rss);
-        if at == STALL_AFTER {
+        if at == DISTURBED_AFTER {
             disk.stall(options.stall)?;
+            write_beside(&node_options.volume, Duration::from_secs(options.beside))?;
         }
     }
     let most = parts.iter().copied().fold(0.0, f64::max);
@@ -132,6 +143,28 @@ pub fn run(options: &Options, show: &mut dyn FnMut(Figure)) -> io::Result<()> {
     let lost = node.metrics()?.value("fengsui_recorder_dropped_units_total")?;
     show(Figure::new(format!("memory_{n}_lost_to_the_disk"), lost, "units", Target::Shown));
     node.stop()
+}
+
+/// Writes as fast as the disk takes it, as a copy or a backup by others would.
+fn write_beside(volume: &Path, time: Duration) -> io::Result<()> {
+    if time.is_zero() {
+        return Ok(());
+    }
+    let path = volume.with_file_name("beside");
+    let mut file = File::create(&path)?;
+    let (block, clock) = (vec![7; BESIDE_BLOCK], SystemClock::new());
+    let start = clock.mono();
+    'all: loop {
+        file.rewind()?;
+        for _ in 0..BESIDE_BYTES / BESIDE_BLOCK {
+            if clock.mono().since(start) >= time {
+                break 'all;
+            }
+            file.write_all(&block)?;
+        }
+    }
+    file.sync_all()?;
+    std::fs::remove_file(path)
 }
 
 /// One part of the time.

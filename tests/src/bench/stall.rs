@@ -1,5 +1,5 @@
 //! A volume that takes nothing for a while: what the rings cannot hold is lost, what is lost is listed as gaps with the
-//! reason `backpressure`, to the millisecond, and memory stays within the stated budget.
+//! reason `backpressure`, to the millisecond, memory stays within the stated budget, and the recorder catches up.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -7,8 +7,9 @@ use std::time::Duration;
 
 use fengsui_config::clock::{Clock as _, SystemClock};
 use fengsui_config::ids::StreamKind;
+use serde_json::Value;
 
-use super::node::{Node, NodeOptions};
+use super::node::{Node, NodeOptions, wait_until};
 use super::room::Stored;
 use super::simulator::{Sent, Simulator, SimulatorOptions};
 use crate::camsim::streams::StreamFacts;
@@ -47,8 +48,12 @@ pub struct Options {
 
 /// Size of the disk; takes room only where it is written.
 const DISK_BYTES: u64 = 200 << 30;
-/// Footage of the time before and after, beside that of the stall.
+/// Time between two looks at memory.
 const LOOK: Duration = Duration::from_millis(200);
+/// Rings that hold no more than this part of what piled up in the stall have caught up.
+const CAUGHT_UP: f64 = 0.125;
+/// Who has not caught up by then does not any more.
+const PATIENCE: Duration = Duration::from_secs(120);
 
 /// Gaps of one camera.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -66,8 +71,11 @@ struct Gaps {
 struct Peak {
     rss_before: u64,
     rss: u64,
+    ring_before: f64,
     ring: f64,
     budget: f64,
+    /// From the end of the stall until the recorder had caught up.
+    caught_up: Duration,
 }
 
 /// Runs it; hands each figure to `show`.
@@ -102,20 +110,22 @@ pub fn run(options: &Options, show: &mut dyn FnMut(Figure)) -> io::Result<()> {
     std::thread::sleep(Duration::from_secs(options.settle));
     simulator.fault("stall")?;
     node.wait_silent(Duration::from_secs(20))?;
-    let gaps = gaps(&node, options.cameras, begun_us)?;
+    let told = told(&node, options.cameras, begun_us)?;
     let dropped = node.metrics()?.value("fengsui_recorder_dropped_units_total")?;
     node.stop()?;
     let sent = Sent::of(&simulator.main_sessions(0)?, options.cameras);
     let stored = Stored::read(&node_options.volume, options.cameras)?;
     let facts: StreamFacts = simulator.ask("/cameras/1/main")?;
-    figures(options, &peak, dropped, (&sent, &stored), &gaps, facts.fps, show);
+    figures(options, &peak, dropped, (&sent, &stored), &told, facts.fps, show);
     Ok(())
 }
 
 /// Stalls the disk for the time asked and looks at memory meanwhile.
 fn watch_stall(options: &Options, node: &Node, disk: &mut StallDisk) -> io::Result<Peak> {
     let clock = SystemClock::new();
-    let mut peak = Peak { rss_before: node.process.usage()?.rss_bytes, ..Peak::default() };
+    let ring = || node.metrics()?.value("fengsui_hub_ring_bytes");
+    let rss_before = node.process.usage()?.rss_bytes;
+    let mut peak = Peak { rss_before, ring_before: ring()?, ..Peak::default() };
     disk.freeze().map_err(io::Error::other)?;
     let start = clock.mono();
     while clock.mono().since(start) < Duration::from_secs(options.seconds) {
@@ -126,18 +136,31 @@ fn watch_stall(options: &Options, node: &Node, disk: &mut StallDisk) -> io::Resu
         peak.budget = metrics.value("fengsui_hub_ring_budget_bytes")?;
     }
     disk.thaw().map_err(io::Error::other)?;
+    let thawed = clock.mono();
+    let low = peak.ring_before + CAUGHT_UP * (peak.ring - peak.ring_before).max(0.0);
+    wait_until("the recorder catches up", PATIENCE, || Ok(ring()? <= low))?;
+    peak.caught_up = clock.mono().since(thawed);
     Ok(peak)
 }
 
-/// The gaps of all cameras, as the node's own API lists them; before the first footage there is none of interest.
-fn gaps(node: &Node, cameras: u32, begun_us: i64) -> io::Result<Vec<Gaps>> {
+/// What the node's own API says was lost.
+#[derive(Debug)]
+struct Told {
+    /// Gaps of each camera, camera 1 first.
+    gaps: Vec<Gaps>,
+    /// Alarms of volumes that were too slow.
+    alarms: usize,
+}
+
+/// Asks the node's own API; of gaps before the first footage there is none of interest.
+fn told(node: &Node, cameras: u32, begun_us: i64) -> io::Result<Told> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let asked: Outcome<Vec<Gaps>> = runtime.block_on(async {
+    let asked: Outcome<Told> = runtime.block_on(async {
         let api = Api::new(&node.url)?;
         api.set_up(&node.setup_token).await?;
         api.log_in().await?;
         let now_us = SystemClock::new().utc().0;
-        let mut all = Vec::new();
+        let mut gaps = Vec::new();
         for n in 1..=cameras {
             let n = u16::try_from(n).unwrap_or(u16::MAX);
             let timeline = api.timeline(n, StreamKind::Main, begun_us, now_us).await?;
@@ -151,9 +174,12 @@ fn gaps(node: &Node, cameras: u32, begun_us: i64) -> io::Result<Vec<Gaps>> {
                     own.others += 1;
                 }
             }
-            all.push(own);
+            gaps.push(own);
         }
-        Ok(all)
+        let page: Value = api.get("/alarms?state=all&limit=1000").await?;
+        let alarms = page.get("alarms").and_then(Value::as_array).into_iter().flatten();
+        let alarms = alarms.filter(|a| a.get("kind").is_some_and(|kind| kind == "storage.slow")).count();
+        Ok(Told { gaps, alarms })
     });
     asked.map_err(io::Error::other)
 }
@@ -163,7 +189,7 @@ fn figures(
     peak: &Peak,
     dropped: f64,
     (sent, stored): (&Sent, &Stored),
-    gaps: &[Gaps],
+    Told { gaps, alarms }: &Told,
     fps: f64,
     show: &mut dyn FnMut(Figure),
 ) {
@@ -191,9 +217,12 @@ fn figures(
         "gaps",
         Target::Exactly(0.0),
     );
+    let target = if all > 0 { Target::AtLeast(1.0) } else { Target::Exactly(0.0) };
+    give("alarms", *alarms as f64, "alarms", target);
     give("units_dropped_by_metrics", dropped, "units", Target::Exactly(all as f64));
     give("frames_not_taken", sent.not_taken as f64, "frames", Target::Exactly(0.0));
     give("ring_peak", mib(peak.ring), "MiB", Target::AtMost(mib(peak.budget)));
     let growth = peak.rss.saturating_sub(peak.rss_before) as f64;
     give("rss_growth", mib(growth), "MiB", Target::AtMost(mib(peak.budget)));
+    give("caught_up", peak.caught_up.as_secs_f64(), "s", Target::AtMost(options.seconds as f64 / 2.0));
 }
