@@ -445,9 +445,8 @@ impl Mover {
 impl Core {
     /// Lets the writers of both volumes go first; `false` when the recorder stops.
     fn give_way(&self, to: &VolumeCell, from: &VolumeCell) -> bool {
-        let behind = |cell: &VolumeCell| {
-            cell.round.took(self.options.clock.mono()) > limits::MOVE_YIELD_AFTER
-        };
+        let behind =
+            |cell: &VolumeCell| cell.round.took(self.options.clock.mono()) > limits::MOVE_YIELD_AFTER;
         let mut waited = Duration::ZERO;
         while (behind(to) || behind(from)) && waited < limits::MOVE_YIELD_MAX && !self.is_stopping() {
             self.pause(limits::VOLUME_SWEEP_INTERVAL);

@@ -254,7 +254,10 @@ fn a_recorder_that_is_behind_writes_whole_groups_and_not_picture_by_picture() {
     let now = b.recorder.stats();
     assert!(now.units - before.units >= 290, "{} pictures", now.units - before.units);
     let writes = now.flushes - before.flushes;
-    assert!(writes <= 17, "{writes} writes for 15 groups of pictures: a slow disk would never be caught up with");
+    assert!(
+        writes <= 17,
+        "{writes} writes for 15 groups of pictures: a slow disk would never be caught up with"
+    );
     b.recorder.stop();
     assert_eq!(b.stored(key(1)), b.pushed(key(1)));
 }

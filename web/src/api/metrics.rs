@@ -162,7 +162,8 @@ fn volume_details(page: &mut Page, app: &App) {
             page.sample(name, &format!("{{volume=\"{}\"}}", v.id), value(v));
         }
     }
-    let help = "How long the last round of writing to all streams took, or the running one if that is longer.";
+    let help =
+        "How long the last round of writing to all streams took, or the running one if that is longer.";
     page.family("volume_round_seconds", "gauge", help);
     for v in &volumes {
         let labels = format!("{{volume=\"{}\"}}", v.id);
