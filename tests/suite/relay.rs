@@ -201,7 +201,8 @@ async fn events_come_once_and_in_order_through_everything() {
     assert!(node.stop().await.unwrap().success());
     assert!(centre.unwrap().stop().await.unwrap().success());
     let account = judge::account(&judge::sent(&scene.ledger(1)), &scene.stored(1).unwrap());
-    assert!(account.is_exact() && account.stored > 50, "recording went on through all: {account:?}");
+    // Ten pictures a second; the three disturbances alone take more than three seconds.
+    assert!(account.is_exact() && account.stored > 30, "recording went on through all: {account:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

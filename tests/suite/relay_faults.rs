@@ -95,7 +95,7 @@ impl Stand {
         assert!(self.centre.unwrap().stop().await.unwrap().success());
         let account = judge::account(&judge::sent(&self.scene.ledger(1)), &self.scene.stored(1).unwrap());
         println!("recorded: {account:?}");
-        account.is_exact() && account.stored > 50
+        account.is_exact() && account.stored > 20
     }
 }
 
