@@ -12,6 +12,7 @@
 //! - Units whose write was refused go to a new file, from the key frame before them on.
 //! - After a failed sync no byte is written to any file that was open then.
 
+mod bounds;
 mod copy;
 mod keeper;
 mod moves;
