@@ -102,7 +102,7 @@ fn a_small_memory_bench_tells_the_rings_from_the_rest() {
         seconds: 2,
         settle: 1,
         stall: 0,
-        beside: 1,
+        beside: 0,
         retina: false,
         small: true,
         out: None,
